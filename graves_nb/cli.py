@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-# %% ../nbs/52_cli.ipynb #52-004
+# %% ../nbs/52_cli.ipynb #52-005
 app = typer.Typer(
     help="Handwriting and text as in Graves (2013), Generating Sequences With Recurrent Neural Networks.",
     no_args_is_help=True,
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-# %% ../nbs/52_cli.ipynb #52-005
+# %% ../nbs/52_cli.ipynb #52-006
 EXPECTED = (ValueError, TypeError, OSError, KeyError, FloatingPointError)
 
 
@@ -34,7 +34,7 @@ def main() -> None:
         typer.echo(f"graves: {' '.join(str(message).split())}", err=True)
         sys.exit(1)
 
-# %% ../nbs/52_cli.ipynb #52-006
+# %% ../nbs/52_cli.ipynb #52-007
 def numbered(
     path: Path,  # as given by the user
     i: int,  # which of them, from 0
@@ -43,7 +43,7 @@ def numbered(
     "`path` itself for a single file, else `name-1.svg`, `name-2.svg`, ..."
     return path if count == 1 else path.with_name(f"{path.stem}-{i + 1}{path.suffix}")
 
-# %% ../nbs/52_cli.ipynb #52-007
+# %% ../nbs/52_cli.ipynb #52-008
 @app.command()
 def write(
     text: Annotated[str, typer.Argument(help="what to write")],
@@ -72,7 +72,7 @@ def write(
         ink.save(path)
         typer.echo(path)
 
-# %% ../nbs/52_cli.ipynb #52-008
+# %% ../nbs/52_cli.ipynb #52-009
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="which: see `graves recipes`")],
@@ -101,7 +101,7 @@ def train(
     trainer.fit(minutes)
     typer.echo(out / "model.safetensors")
 
-# %% ../nbs/52_cli.ipynb #52-009
+# %% ../nbs/52_cli.ipynb #52-010
 @app.command()
 def evaluate(
     model: Annotated[str, typer.Argument(help="a shipped model, a model file or a run's folder")],
@@ -124,7 +124,7 @@ def evaluate(
     for name, value in figures.items():
         typer.echo(f"{name:>15}  {value:.4f}" if isinstance(value, float) else f"{name:>15}  {value}")
 
-# %% ../nbs/52_cli.ipynb #52-010
+# %% ../nbs/52_cli.ipynb #52-011
 @app.command()
 def data(
     folder: Annotated[Path, typer.Argument(help="a folder of UNIPEN files")],

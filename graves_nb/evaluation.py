@@ -16,7 +16,7 @@ from .mixture import mixture_loss, mixture_mean, split_outputs
 from .model import InkModel
 from .training import collate, make_examples
 
-# %% ../nbs/30_evaluation.ipynb #30-003
+# %% ../nbs/30_evaluation.ipynb #30-004
 @dataclass(frozen=True)
 class Evaluation:
     "What a model scored on some lines."
@@ -31,7 +31,7 @@ class Evaluation:
         "The figures, for JSON."
         return asdict(self)
 
-# %% ../nbs/30_evaluation.ipynb #30-004
+# %% ../nbs/30_evaluation.ipynb #30-006
 @torch.no_grad()
 def evaluate(
     model: InkModel,  # network, alphabet and scale
@@ -40,7 +40,7 @@ def evaluate(
 ) -> Evaluation:
     "Log-loss and squared error on ink."
     if not len(sequences):
-        raise ValueError("there is nothing to evaluate on: the split is empty")
+        raise ValueError("there is nothing to evaluate on: no lines were given")
     examples = make_examples(model, sequences)
     nats = error = 0.0
     for rows in bucket_batches([len(e.offsets) for e in examples], batch_size):

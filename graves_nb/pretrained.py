@@ -11,16 +11,16 @@ from pathlib import Path
 
 from .model import InkModel
 
-# %% ../nbs/32_pretrained.ipynb #32-003
+# %% ../nbs/32_pretrained.ipynb #32-004
 MODELS = Path(str(files("graves_nb"))) / "models"
 DEFAULT_MODEL = "unipen-synthesis"
 
-# %% ../nbs/32_pretrained.ipynb #32-004
+
 def list_models() -> list[str]:
     "Names of the models in the package."
     return sorted(path.parent.name for path in MODELS.glob("*/model.safetensors"))
 
-# %% ../nbs/32_pretrained.ipynb #32-005
+# %% ../nbs/32_pretrained.ipynb #32-006
 def load_model(
     name: str | Path = DEFAULT_MODEL,  # of a shipped model, or the path of a model file or of a run's folder
 ) -> InkModel:
@@ -33,7 +33,7 @@ def load_model(
         raise FileNotFoundError(f"no model {str(name)!r}: shipped are {', '.join(list_models())}; or give a file")
     return InkModel.load(path)
 
-# %% ../nbs/32_pretrained.ipynb #32-006
+# %% ../nbs/32_pretrained.ipynb #32-012
 def model_card(
     name: str = DEFAULT_MODEL,  # of a shipped model
 ) -> str:  # Markdown
@@ -41,4 +41,4 @@ def model_card(
     path = MODELS / name / "card.md"
     if not path.is_file():
         raise FileNotFoundError(f"no model {name!r}: shipped are {', '.join(list_models())}")
-    return path.read_text()
+    return path.read_text(encoding="utf-8")

@@ -1,0 +1,114 @@
+"""The command line, run as a user would: in a process of its own."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from graves_nb.ink import Ink
+
+
+def graves(*words, **options):
+    command = [sys.executable, "-c", "from graves_nb.cli import main; main()", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, **options)
+
+
+def told(run):
+    "The single line of a failed run."
+    assert run.returncode == 1, run.stderr
+    (line,) = run.stderr.strip().splitlines()
+    return line
+
+
+def test_write_is_the_same_byte_for_byte(tmp_path):
+    for name in ("a", "b"):
+        run = graves("write", "again", "-o", tmp_path / f"{name}.svg", "--bias", 1, "--seed", 3)
+        assert run.returncode == 0, run.stderr
+        assert run.stdout.strip() == str(tmp_path / f"{name}.svg")
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_write_every_format_count_and_prime(tmp_path):
+    run = graves("write", "one", "-o", tmp_path / "one.inkml", "--count", 2, "--bias", 1)
+    assert run.stdout.split() == [str(tmp_path / "one-1.inkml"), str(tmp_path / "one-2.inkml")]
+    ink = Ink.load(tmp_path / "one-1.inkml")
+    assert ink.text == "one" and len(ink) > 10
+    primed = graves("write", "two", "-o", tmp_path / "two.png", "--prime", tmp_path / "one-1.inkml")
+    assert primed.returncode == 0, primed.stderr
+    assert (tmp_path / "two.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["write", "", "-o", "x.svg"], "empty"),
+        (["write", "na\u00efve", "-o", "x.svg"], "cannot write"),
+        (["write", "ok", "-o", "x.svg", "--bias", "nan"], "bias"),
+        (["write", "ok", "-o", "x.svg", "--bias=-1"], "bias"),
+        (["write", "ok", "-o", "x.gif"], ".svg"),
+        (["write", "ok", "-o", "missing/folder/x.svg"], "missing"),
+        (["write", "ok", "-o", "x.svg", "--model", "nothing"], "unipen-synthesis"),
+        (["write", "ok", "-o", "x.svg", "--prime", "none.inkml"], "none.inkml"),
+        (["train", "no-such", "--data", ".", "--out", "run"], "no recipe"),
+        (["train", "unipen-synthesis", "--data", "nowhere", "--out", "run"], "nowhere"),
+        (["train", "unipen-synthesis", "--data", ".", "--out", "run", "--set", "sise=3"], "unknown setting"),
+        (["train", "unipen-synthesis", "--data", ".", "--out", "run", "--set", "points"], "key=value"),
+        (["evaluate", "unipen-synthesis", "--data", "nowhere"], "nowhere"),
+        (["data", "nowhere"], "nowhere"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(tmp_path, words, message):
+    assert message in told(graves(*words, cwd=tmp_path))
+    assert not list(tmp_path.glob("x.*"))
+
+
+def test_damaged_and_foreign_model_files(tmp_path):
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"\x00" * 100)
+    assert "damaged" in told(graves("write", "ok", "-o", tmp_path / "x.svg", "--model", broken))
+
+
+def test_a_prime_without_text_is_told_and_its_text_can_be_given(tmp_path):
+    rng = np.random.default_rng(0)
+    Ink.from_strokes([rng.normal(size=(40, 2)).cumsum(0)]).save(tmp_path / "hand.inkml")
+    words = ["write", "ok", "-o", tmp_path / "x.svg", "--prime", tmp_path / "hand.inkml"]
+    assert "no text" in told(graves(*words))
+    assert graves(*words, "--prime-text", "hi").returncode == 0
+
+
+def test_help_lists_the_commands_and_every_command_has_help():
+    listed = graves("--help").stdout
+    for command in ("write", "train", "evaluate", "data", "recipes", "models"):
+        assert command in listed
+        assert graves(command, "--help").returncode == 0
+    assert graves("models").stdout.split() == ["unipen-synthesis"]
+    assert "unipen-synthesis" in graves("recipes").stdout
+
+
+def test_wrong_options_exit_with_2():
+    assert graves("write").returncode == 2
+    assert graves("no-such-command").returncode == 2
+
+
+def test_starting_the_command_loads_no_torch():
+    code = "import sys, graves_nb.cli; assert not {'torch', 'plotly', 'ipywidgets'} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_train_resume_and_evaluate_on_a_small_corpus(tmp_path, unipen_folder):
+    run, small = tmp_path / "run", ["hidden_size=8", "n_mixtures=2", "n_window=2", "log_updates=1", "batch_size=4"]
+    words = ["train", "unipen-synthesis", "--data", unipen_folder, "--out", run]
+    words += [w for s in small for w in ("--set", s)]
+    first = graves(*words, "--set", "points=1500")
+    assert first.returncode == 0, first.stderr
+    assert "holds a run already" in told(graves(*words))
+    more = graves(*words, "--set", "points=3000", "--resume")
+    assert more.returncode == 0, more.stderr
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["points"] >= 3000 and "valid_nats_per_point" in log[-1]
+    figures = graves("evaluate", run, "--data", unipen_folder, "--json", tmp_path / "e.json")
+    assert figures.returncode == 0, figures.stderr
+    assert json.loads((tmp_path / "e.json").read_text())["lines"] >= 1
+    assert graves("write", "hm", "-o", tmp_path / "hm.svg", "--model", run).returncode == 0
