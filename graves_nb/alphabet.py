@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# %% ../nbs/05_alphabet.ipynb #05-003
+# %% ../nbs/05_alphabet.ipynb #05-005
 @dataclass(frozen=True)
 class Alphabet:
     "The characters a network can write, in the order of its inputs."
@@ -28,27 +28,31 @@ class Alphabet:
     def __len__(self) -> int:
         return len(self.symbols) + self.fold
 
-    def encode(
-        self,
-        text: str,  # what is to be written
-    ) -> Tensor:  # indices, (len(text),), int64
-        "The characters of `text` as indices."
-        if not text:
-            raise ValueError("the text is empty: there is nothing to write")
-        unknown = sorted(set(text) - set(self.symbols))
-        if unknown and not self.fold:
-            raise ValueError(
-                f"cannot write {', '.join(map(repr, unknown))} in {text!r}: the model knows {self.symbols!r}"
-            )
-        return torch.tensor([i if (i := self.symbols.find(c)) >= 0 else len(self.symbols) for c in text])
+# %% ../nbs/05_alphabet.ipynb #05-008
+def _encode(
+    self: Alphabet,
+    text: str,  # what is to be written
+) -> Tensor:  # indices, (len(text),), int64
+    "The characters of `text` as indices."
+    if not text:
+        raise ValueError("the text is empty: there is nothing to write")
+    unknown = sorted(set(text) - set(self.symbols))
+    if unknown and not self.fold:
+        raise ValueError(f"cannot write {', '.join(map(repr, unknown))} in {text!r}: the model knows {self.symbols!r}")
+    return torch.tensor([i if (i := self.symbols.find(c)) >= 0 else len(self.symbols) for c in text])
 
-# %% ../nbs/05_alphabet.ipynb #05-004
+
+Alphabet.encode = _encode
+
+# %% ../nbs/05_alphabet.ipynb #05-015
 ASCII = Alphabet("".join(map(chr, range(32, 127))))  # all printable ASCII, blank included: 95 characters
+
+# %% ../nbs/05_alphabet.ipynb #05-017
 PAPER_ALPHABET = Alphabet(
     " ',.ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", fold=True
 )  # 56 and one label for digits and other punctuation: the paper's 57 (sec. 5.2)
 
-# %% ../nbs/05_alphabet.ipynb #05-005
+# %% ../nbs/05_alphabet.ipynb #05-020
 class TextBatch(NamedTuple):
     "Texts as character indices, padded to one length."
 

@@ -22,35 +22,51 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-# %% ../nbs/08_native.ipynb #08-003
+# %% ../nbs/08_native.ipynb #08-005
 SOURCE = Path(str(files("graves_nb"))) / "kernels" / "step.c"
-FLAGS = ("-O3", "-march=native", "-ffast-math", "-shared", "-fPIC")
+
+# %% ../nbs/08_native.ipynb #08-008
+FLAGS = ("-O3", "-march=native", "-ffast-math", "-fPIC")
+
+# %% ../nbs/08_native.ipynb #08-009
 log = logging.getLogger(__name__)
 
-# %% ../nbs/08_native.ipynb #08-004
+# %% ../nbs/08_native.ipynb #08-011
 def cache_folder() -> Path:
     "Where compiled code and parsed data are kept: `$GRAVES_CACHE`, else the user's cache folder."
     chosen = os.environ.get("GRAVES_CACHE")
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(chosen) if chosen else base / "graves_nb"
 
-# %% ../nbs/08_native.ipynb #08-005
-def _compile(compiler: str) -> Path:
+# %% ../nbs/08_native.ipynb #08-014
+def _build(
+    compiler: str,  # path of a C compiler
+    library: Path,  # where the shared library goes
+):
+    "Compile the source, link it, and move the result into place."
+    library.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+        compiled, linked = f"{folder}/step.o", f"{folder}/step.so"
+        for command in (
+            [compiler, *FLAGS, "-c", "-o", compiled, str(SOURCE)],
+            [compiler, "-shared", "-o", linked, compiled, "-lm"],
+        ):
+            subprocess.run(command, check=True, capture_output=True, text=True)
+        os.replace(linked, library)
+
+# %% ../nbs/08_native.ipynb #08-016
+def _compile(
+    compiler: str,  # path of a C compiler
+) -> Path:
     "The shared library for this source, compiler and machine; compiled unless it is there."
     about = [SOURCE.read_text(), compiler, *FLAGS, platform.node(), platform.machine()]
     digest = hashlib.sha256("\0".join(about).encode()).hexdigest()[:16]
     library = cache_folder() / f"step-{digest}.so"
     if not library.exists():
-        library.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=library.parent, suffix=".so.part")
-        os.close(handle)
-        subprocess.run(
-            [compiler, *FLAGS, "-o", temporary, str(SOURCE), "-lm"], check=True, capture_output=True, text=True
-        )
-        os.replace(temporary, library)
+        _build(compiler, library)
     return library
 
-# %% ../nbs/08_native.ipynb #08-006
+# %% ../nbs/08_native.ipynb #08-018
 @functools.cache
 def library() -> ctypes.CDLL | None:
     "The compiled steps, or None where they cannot be had; `GRAVES_NATIVE=0` declines them."
@@ -59,19 +75,22 @@ def library() -> ctypes.CDLL | None:
         return None
     try:
         return ctypes.CDLL(str(_compile(compiler)))
-    except (OSError, subprocess.CalledProcessError) as error:
+    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
         log.warning("no compiled steps, plain ones are used: %s", getattr(error, "stderr", None) or error)
         return None
 
-
+# %% ../nbs/08_native.ipynb #08-022
 def usable(
     x: Tensor,  # what is to be computed with
 ) -> bool:
     "Whether the compiled steps take this tensor: float32 on the processor."
     return x.dtype == torch.float32 and x.device.type == "cpu" and library() is not None
 
-# %% ../nbs/08_native.ipynb #08-007
-def _call(name, *args):
+# %% ../nbs/08_native.ipynb #08-025
+def _call(
+    name: str,  # a function of the library
+    *args,  # what it takes, in order
+):
     "Call a compiled step: tensors as pointers, integers as long, floats as float."
     getattr(library(), name)(
         *(
@@ -82,12 +101,12 @@ def _call(name, *args):
         )
     )  # fmt: skip
 
-
+# %% ../nbs/08_native.ipynb #08-026
 def cell_forward_(gates: Tensor, c_prev: Tensor, c: Tensor, h: Tensor, peephole: Tensor) -> None:
     "`lstm.cell_forward_`, compiled."
     _call("cell_forward", *c.shape, gates, c_prev, c, h, h.stride(0), peephole)
 
-
+# %% ../nbs/08_native.ipynb #08-029
 def cell_backward_(
     gates: Tensor, c_prev: Tensor, c: Tensor, dh: Tensor, dh_out: Tensor, dc: Tensor, peephole: Tensor,
     dpeephole: Tensor, clip: float | None,
@@ -96,14 +115,14 @@ def cell_backward_(
     limit = float("inf") if clip is None else float(clip)
     _call("cell_backward", *c.shape, gates, c_prev, c, dh, dh.stride(0), dh_out, dc, peephole, dpeephole, limit)
 
-
+# %% ../nbs/08_native.ipynb #08-030
 def window_forward_(
     p: Tensor, kappa_prev: Tensor, kappa: Tensor, index: Tensor, mask: Tensor, w: Tensor
 ) -> None:
     "`synthesis.window_forward_`, compiled."
     _call("window_forward", *kappa.shape, index.shape[1], p, kappa_prev, kappa, index, mask, w, w.stride(0))
 
-
+# %% ../nbs/08_native.ipynb #08-031
 def window_backward_(
     dp: Tensor, dkappa: Tensor, dw: Tensor, dw_out: Tensor, p: Tensor, kappa: Tensor, index: Tensor, mask: Tensor
 ) -> None:
