@@ -8,7 +8,7 @@ from setuptools import setup
 parser = ConfigParser(delimiters=["="])
 parser.read("settings.ini", encoding="utf-8")
 cfg = parser["DEFAULT"]
-extras = {name: cfg[f"{name}_requirements"].split() for name in ("lab", "dev")}
+extras = {key.removesuffix("_requirements"): cfg[key].split() for key in cfg if key.endswith("_requirements")}
 
 setup(
     name=cfg["lib_name"],
@@ -21,7 +21,7 @@ setup(
     keywords=cfg["keywords"],
     python_requires=f">={cfg['min_python']}",
     packages=[cfg["lib_name"]],
-    package_data={cfg["lib_name"]: ["models/*/*", "kernels/*"]},
+    package_data={cfg["lib_name"]: ["models/*/*", "kernels/*", "js/*"]},
     install_requires=cfg["requirements"].split(),
     extras_require=extras,
     entry_points={"console_scripts": cfg["console_scripts"].split("\n")},
