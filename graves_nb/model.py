@@ -7,27 +7,25 @@ __all__ = ['FORMAT_VERSION', 'ModelFileError', 'InkModel']
 
 # %% ../nbs/16_model.ipynb #16-002
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from .alphabet import Alphabet
-from .ink import OffsetScaler
+from .ink import OffsetScaler, replacing
 from .synthesis import SynthesisConfig, SynthesisNetwork
 
-# %% ../nbs/16_model.ipynb #16-003
+# %% ../nbs/16_model.ipynb #16-004
 FORMAT_VERSION = 1  # of the metadata in a model file
 
 
 class ModelFileError(ValueError):
     "A file that is not a model of this package, is damaged, or is of another version."
 
-# %% ../nbs/16_model.ipynb #16-004
+# %% ../nbs/16_model.ipynb #16-005
 @dataclass
 class InkModel:
     "A synthesis network that can be trained, saved, and written with."
@@ -43,7 +41,7 @@ class InkModel:
                 f"the alphabet has {len(self.alphabet)} characters, the network {self.network.config.n_chars}"
             )
 
-# %% ../nbs/16_model.ipynb #16-005
+# %% ../nbs/16_model.ipynb #16-009
 def _save(
     self: InkModel,
     path: str | Path,  # a file ending .safetensors
@@ -61,19 +59,14 @@ def _save(
     )
     tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in self.network.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    os.close(handle)
-    try:
-        save_file(tensors, temporary, metadata={"graves_nb": json.dumps(meta, sort_keys=True)})
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with replacing(path) as file:
+        file.write(save(tensors, {"graves_nb": json.dumps(meta, sort_keys=True)}))
     return path
 
 
 InkModel.save = _save
 
-# %% ../nbs/16_model.ipynb #16-006
+# %% ../nbs/16_model.ipynb #16-012
 def _read_meta(path, file):
     "The metadata of a model file, checked."
     text = (file.metadata() or {}).get("graves_nb")

@@ -4,15 +4,20 @@
 
 # %% auto #0
 __all__ = ['count_weights', 'Example', 'InkBatch', 'make_examples', 'collate', 'batch_nats', 'total_nats', 'TrainConfig',
-           'has_fast_bf16', 'schedule', 'Progress', 'Stage', 'Trainer', 'write_atomically']
+           'has_fast_bf16', 'schedule', 'Progress', 'Stage', 'keep_freed_memory', 'Trainer']
 
 # %% ../nbs/22_training.ipynb #22-002
+import contextlib
+import ctypes
 import json
 import math
-import os
+import pickle
+import signal
+import threading
 import time
+import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,19 +25,19 @@ import torch
 from torch import Tensor, nn
 
 from .alphabet import TextBatch
-from .ink import Ink, bucket_batches, pad_batch
+from .ink import Ink, bucket_batches, pad_batch, replacing
 from .mixture import mixture_loss
 from .model import InkModel
 from .optim import GateMuon
 
-# %% ../nbs/22_training.ipynb #22-003
+# %% ../nbs/22_training.ipynb #22-004
 def count_weights(
     network: nn.Module,  # any network
 ) -> int:
     "How many weights training adjusts."
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
-# %% ../nbs/22_training.ipynb #22-005
+# %% ../nbs/22_training.ipynb #22-007
 class Example(NamedTuple):
     "One line as the network sees it."
 
@@ -48,7 +53,7 @@ class InkBatch(NamedTuple):
     mask: Tensor  # True where there is something to predict, (time, batch)
     text: TextBatch
 
-# %% ../nbs/22_training.ipynb #22-006
+# %% ../nbs/22_training.ipynb #22-008
 def make_examples(
     model: InkModel,  # gives alphabet and scale
     inks: Sequence[Ink],  # lines with their texts
@@ -67,7 +72,7 @@ def collate(
     x, target, mask = pad_batch([e.offsets for e in examples])
     return InkBatch(x, target, mask, TextBatch.from_indices([e.index for e in examples]))
 
-# %% ../nbs/22_training.ipynb #22-007
+# %% ../nbs/22_training.ipynb #22-009
 def batch_nats(
     network: nn.Module,  # a synthesis network
     batch: InkBatch,  # lines
@@ -77,7 +82,7 @@ def batch_nats(
     y = y.to(torch.promote_types(y.dtype, torch.float32))  # autocast leaves the last product narrow
     return (mixture_loss(y, batch.target) * batch.mask).sum(0)
 
-# %% ../nbs/22_training.ipynb #22-008
+# %% ../nbs/22_training.ipynb #22-010
 @torch.no_grad()
 def total_nats(
     network: nn.Module,  # a synthesis network
@@ -85,11 +90,12 @@ def total_nats(
     batch_size: int = 32,  # lines at once
 ) -> Tensor:  # nats, points, lines: (3,), float64, so that totals of parts add up
     "The summed loss over examples, with the counts to divide it by."
-    batches = bucket_batches([len(e.offsets) for e in examples], batch_size)
+    order = torch.Generator().manual_seed(0)  # so that torch's own generator is left alone
+    batches = bucket_batches([len(e.offsets) for e in examples], batch_size, generator=order)
     nats = sum(batch_nats(network, collate([examples[i] for i in b])).double().sum().item() for b in batches)
     return torch.tensor([nats, sum(len(e.offsets) for e in examples), len(examples)], dtype=torch.float64)
 
-# %% ../nbs/22_training.ipynb #22-010
+# %% ../nbs/22_training.ipynb #22-016
 @dataclass(frozen=True)
 class TrainConfig:
     "How to train. The defaults are those of the shipped model, not the paper's."
@@ -116,7 +122,7 @@ class TrainConfig:
         if self.precision not in ("auto", "fp32", "bf16"):
             raise ValueError(f'precision must be "auto", "fp32" or "bf16", got {self.precision!r}')
 
-# %% ../nbs/22_training.ipynb #22-011
+# %% ../nbs/22_training.ipynb #22-017
 def has_fast_bf16() -> bool:
     "Whether this processor multiplies bf16 matrices faster than fp32 ones."
     if torch.cuda.is_available():
@@ -134,7 +140,7 @@ def schedule(
     left = (config.points - points) / max(1.0, config.decay_fraction * config.points)
     return rise * 0.5 * (1 - math.cos(math.pi * min(1.0, max(0.0, left))))
 
-# %% ../nbs/22_training.ipynb #22-012
+# %% ../nbs/22_training.ipynb #22-021
 @dataclass
 class Progress:
     "How far a run has come: with the weights, all there is to resume it."
@@ -153,7 +159,17 @@ class Stage(NamedTuple):
     inks: Sequence[Ink]  # lines or words
     until: float = 1.0  # fraction of all points at which the next stage begins
 
-# %% ../nbs/22_training.ipynb #22-014
+# %% ../nbs/22_training.ipynb #22-023
+def keep_freed_memory() -> None:
+    "On glibc, serve large buffers from the heap and keep it, instead of mapping and unmapping each."
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return
+    mallopt(-4, 0)  # M_MMAP_MAX: no separate mappings
+    mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: give nothing back below 2 GB
+
+# %% ../nbs/22_training.ipynb #22-024
 class Trainer:
     "Trains a model on ink, stage by stage; `fit` may be interrupted and resumed at any time."
 
@@ -177,10 +193,11 @@ class Trainer:
         self.valid = make_examples(model, valid)
         self.network = self.accelerator.prepare_model(model.network)
         self.optimizer = GateMuon(model.network, self.config.learning_rate, self.config.adam_learning_rate)
-        self.progress, self.report, self.losses = Progress(), report, []
-        torch.set_flush_denormal(True)
+        self.progress, self.report = Progress(), report
+        torch.set_flush_denormal(True)  # vanishing gradients would become denormal numbers, which are slow
+        keep_freed_memory()
 
-# %% ../nbs/22_training.ipynb #22-015
+# %% ../nbs/22_training.ipynb #22-025
 def _batches(self):
     "Batches from where the run stands until it ends: a function of seed and progress alone."
     p, config = self.progress, self.config
@@ -204,7 +221,7 @@ def _batches(self):
 
 Trainer._batches = _batches
 
-# %% ../nbs/22_training.ipynb #22-016
+# %% ../nbs/22_training.ipynb #22-026
 def _update(
     self: Trainer,
     batch: InkBatch,  # this process's share
@@ -233,7 +250,7 @@ def _update(
 
 Trainer.update = _update
 
-# %% ../nbs/22_training.ipynb #22-017
+# %% ../nbs/22_training.ipynb #22-027
 def _advance(self, count, minutes):
     "Note that one more batch has been learned."
     p = self.progress
@@ -242,7 +259,7 @@ def _advance(self, count, minutes):
 
 Trainer._advance = _advance
 
-# %% ../nbs/22_training.ipynb #22-018
+# %% ../nbs/22_training.ipynb #22-028
 def _validate(
     self: Trainer,
 ) -> tuple[float, float]:  # nats per point, nats per line
@@ -256,21 +273,11 @@ def _validate(
 
 Trainer.validate = _validate
 
-# %% ../nbs/22_training.ipynb #22-019
-def write_atomically(
-    path: Path,  # where the file shall be
-    write: Callable[[Path], None],  # writes it, to the path it is given
-) -> None:
-    "Write beside the target, then put in its place: killed at any moment, a whole file is there, old or new."
-    temporary = path.with_name(f".{path.name}.part")
-    write(temporary)
-    os.replace(temporary, path)
-
-
+# %% ../nbs/22_training.ipynb #22-030
 def _save_checkpoint(
     self: Trainer,
 ) -> None:
-    "All that resuming needs in `checkpoint.pt`, and what it writes with in `model.safetensors`."
+    "All that resuming needs in `checkpoint.pt`, and what writes in `model.safetensors`."
     if not self.accelerator.is_main_process:
         return
     state = dict(
@@ -279,29 +286,52 @@ def _save_checkpoint(
         progress=asdict(self.progress),
         config=asdict(self.config),
     )
-    write_atomically(self.out / "checkpoint.pt", lambda path: torch.save(state, path))
+    with replacing(self.out / "checkpoint.pt") as file:
+        torch.save(state, file)
     self.model.save(self.out / "model.safetensors", torch.float32)
 
 
 Trainer.save_checkpoint = _save_checkpoint
 
-# %% ../nbs/22_training.ipynb #22-020
+# %% ../nbs/22_training.ipynb #22-031
 def _resume(
     self: Trainer,
 ) -> None:
-    "Go back to the run's last checkpoint."
+    "Go back to the run's last checkpoint; learning rates are those of the configuration given now."
     path = self.out / "checkpoint.pt"
     if not path.is_file():
         raise FileNotFoundError(f"nothing to resume: there is no {path}")
-    state = torch.load(path, weights_only=True)
-    self.model.network.load_state_dict(state["network"])
-    self.optimizer.load_state_dict(state["optimizer"])
-    self.progress = Progress(**state["progress"])
+    try:
+        state = torch.load(path, weights_only=True)
+        self.model.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.progress = Progress(**state["progress"])
+    except (RuntimeError, KeyError, TypeError, ValueError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise ValueError(f"cannot resume from {path}: it is damaged, or of another network: {error}") from error
+    for group, peak in zip(
+        self.optimizer.param_groups, (self.config.learning_rate, self.config.adam_learning_rate), strict=True
+    ):
+        group["peak"] = peak
+    self._trim_log()
 
 
 Trainer.resume = _resume
 
-# %% ../nbs/22_training.ipynb #22-021
+# %% ../nbs/22_training.ipynb #22-032
+def _trim_log(self):
+    "Drop lines of the log from after the checkpoint: those updates will be made again."
+    path = self.out / "log.jsonl"
+    if not self.accelerator.is_main_process or not path.exists():
+        return
+    entries = [line for line in path.read_text().splitlines() if line.endswith("}")]
+    kept = [line for line in entries if json.loads(line)["updates"] <= self.progress.updates]
+    with replacing(path) as file:
+        file.write("".join(line + "\n" for line in kept).encode())
+
+
+Trainer._trim_log = _trim_log
+
+# %% ../nbs/22_training.ipynb #22-033
 def _log(self, **entry):
     "One line of the run's log, for people and for programs."
     if self.accelerator.is_main_process:
@@ -312,7 +342,7 @@ def _log(self, **entry):
 
 Trainer._log = _log
 
-# %% ../nbs/22_training.ipynb #22-022
+# %% ../nbs/22_training.ipynb #22-034
 class _Timer:
     "Whether some minutes have passed since the last time they had."
 
@@ -325,17 +355,17 @@ class _Timer:
         self.last = time.monotonic()
         return True
 
-# %% ../nbs/22_training.ipynb #22-023
+# %% ../nbs/22_training.ipynb #22-036
 def _fit(
     self: Trainer,
     minutes: float | None = None,  # stop, resumably, after so long; None trains to the end
 ) -> Progress:
-    "Train until the points or the minutes are used up; interrupted, the last update is kept."
+    "Train until the points or the minutes are used up; when interrupted, the last whole update is kept."
     self.out.mkdir(parents=True, exist_ok=True)
     start, before, p = time.monotonic(), self.progress.minutes, self.progress
     checkpoint, validation = _Timer(self.config.checkpoint_minutes), _Timer(self.config.validate_minutes)
     losses, since, points_then = [], time.monotonic(), p.points
-    try:
+    with _deferred_signals() as stop:
         for batch, count in self._batches():
             losses.append(self.update(batch, count))
             spent = (time.monotonic() - start) / 60
@@ -349,21 +379,24 @@ def _fit(
                     self.save_checkpoint()
                 if self._agree(validation.due()):
                     self._log_validation()
-                if self._agree(minutes is not None and spent >= minutes):
-                    break
-    finally:
+            if self._agree(bool(stop) or minutes is not None and spent >= minutes):
+                break
         self.save_checkpoint()
+    if stop:
+        raise KeyboardInterrupt
     self._log_validation()
     return p
 
 
 Trainer.fit = _fit
 
-# %% ../nbs/22_training.ipynb #22-024
+# %% ../nbs/22_training.ipynb #22-037
 def _agree(self, yes):
-    "The main process's answer, in all processes."
-    flag = torch.tensor(float(yes and self.accelerator.is_main_process), device=self.accelerator.device)
-    return bool(self.accelerator.reduce(flag, "sum"))
+    "Whether any process says yes, in all processes."
+    if self.accelerator.num_processes == 1:
+        return yes
+    flag = torch.tensor(float(yes), device=self.accelerator.device)
+    return bool(self.accelerator.reduce(flag, "sum") > 0)
 
 
 def _log_validation(self):
@@ -372,3 +405,17 @@ def _log_validation(self):
 
 
 Trainer._agree, Trainer._log_validation = _agree, _log_validation
+
+# %% ../nbs/22_training.ipynb #22-039
+@contextlib.contextmanager
+def _deferred_signals():
+    "Note SIGINT and SIGTERM in the list that it gives, instead of breaking off; only the main thread may."
+    seen, old = [], {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            old[number] = signal.signal(number, lambda n, _: seen.append(n))
+    try:
+        yield seen
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
