@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# %% ../nbs/12_mixture.ipynb #12-003
+# %% ../nbs/12_mixture.ipynb #12-005
 class MixtureParameters(NamedTuple):
     "A mixture of M bivariate Gaussians and one Bernoulli, in log space; leading dimensions are free."
 
@@ -45,17 +45,17 @@ class MixtureParameters(NamedTuple):
         "Correlations, (22)."
         return torch.tanh(self.rho_hat)
 
-# %% ../nbs/12_mixture.ipynb #12-004
+# %% ../nbs/12_mixture.ipynb #12-007
 def split_outputs(
     y: Tensor,  # network outputs, (..., 1 + 6 M)
     bias: float = 0.0,  # sharpens the mixture, (61, 62); 0 leaves it as it is
 ) -> MixtureParameters:
     "Network outputs as mixture parameters, (18)-(22), biased by (61) and (62)."
-    if (y.shape[-1] - 1) % 6:
+    m, rest = divmod(y.shape[-1] - 1, 6)
+    if rest or not m:
         raise ValueError(f"outputs must number 1 + 6 M, got {y.shape[-1]}")
-    if not bias >= 0:
+    if not 0 <= bias < math.inf:
         raise ValueError(f"bias must be a number of at least 0, got {bias}")
-    m = (y.shape[-1] - 1) // 6
     end, pi, means, stds, rho = y.split([1, m, 2 * m, 2 * m, m], dim=-1)
     return MixtureParameters(
         -end.squeeze(-1),
@@ -65,7 +65,7 @@ def split_outputs(
         rho,
     )
 
-# %% ../nbs/12_mixture.ipynb #12-005
+# %% ../nbs/12_mixture.ipynb #12-013
 def log1m_tanh2(
     x: Tensor,  # any tensor
 ) -> Tensor:
@@ -73,18 +73,24 @@ def log1m_tanh2(
     a = x.abs()
     return 2 * (math.log(2) - a - torch.log1p(torch.exp(-2 * a)))
 
-# %% ../nbs/12_mixture.ipynb #12-006
+# %% ../nbs/12_mixture.ipynb #12-017
+def _diagonals(p: MixtureParameters, xy: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    "z1 - z2, z1 + z2 and what their squares are multiplied with in Z / (1 - rho^2), (25), each (..., M)."
+    z1, z2 = ((xy.unsqueeze(-2) - p.means) * torch.exp(-p.log_stds)).unbind(-1)
+    r = 2 * p.rho_hat
+    return z1 - z2, z1 + z2, (1 + torch.exp(r)) / 4, (1 + torch.exp(-r)) / 4
+
+# %% ../nbs/12_mixture.ipynb #12-018
 def component_log_density(
     p: MixtureParameters,  # mixture, leading shape (...)
     xy: Tensor,  # offsets, (..., 2)
 ) -> Tensor:  # (..., M)
     "log N(x | mu, sigma, rho) of each Gaussian, (24, 25)."
-    z = (xy.unsqueeze(-2) - p.means) * torch.exp(-p.log_stds)
-    log1m = log1m_tanh2(p.rho_hat)
-    zz = z.square().sum(-1) - 2 * p.correlations * z[..., 0] * z[..., 1]
-    return -math.log(2 * math.pi) - p.log_stds.sum(-1) - 0.5 * log1m - 0.5 * zz * torch.exp(-log1m)
+    minus, plus, a, b = _diagonals(p, xy)
+    zz = minus.square() * a + plus.square() * b
+    return -math.log(2 * math.pi) - p.log_stds.sum(-1) - 0.5 * (log1m_tanh2(p.rho_hat) + zz)
 
-# %% ../nbs/12_mixture.ipynb #12-007
+# %% ../nbs/12_mixture.ipynb #12-026
 def log_density(
     p: MixtureParameters,  # mixture, leading shape (...)
     x: Tensor,  # offsets with their end-of-stroke flag, (..., 3)
@@ -93,7 +99,7 @@ def log_density(
     xy = torch.logsumexp(p.log_weights + component_log_density(p, x[..., :2]), dim=-1)
     return xy - F.binary_cross_entropy_with_logits(p.end_logit, x[..., 2], reduction="none")
 
-# %% ../nbs/12_mixture.ipynb #12-008
+# %% ../nbs/12_mixture.ipynb #12-036
 def mixture_loss_plain(
     y: Tensor,  # network outputs, (..., 1 + 6 M)
     x: Tensor,  # targets, (..., 3)
@@ -101,7 +107,29 @@ def mixture_loss_plain(
     "The loss of each point, (26), by autograd: the oracle of `mixture_loss`."
     return -log_density(split_outputs(y), x)
 
-# %% ../nbs/12_mixture.ipynb #12-009
+# %% ../nbs/12_mixture.ipynb #12-039
+def _loss_derivatives(
+    p: MixtureParameters,  # mixture, leading shape (...)
+    x: Tensor,  # targets, (..., 3)
+    gamma: Tensor,  # responsibilities, (..., M)
+) -> Tensor:  # (..., 1 + 6 M)
+    "The derivatives of (26) by the network outputs, (29)-(37)."
+    minus, plus, a, b = _diagonals(p, x[..., :2])
+    a_minus, b_plus = a * minus, b * plus
+    tilted1, tilted2 = b_plus + a_minus, b_plus - a_minus  # C (z1 - rho z2), C (z2 - rho z1)
+    inverse1, inverse2 = torch.exp(-p.log_stds).unbind(-1)
+    blocks = [
+        (x[..., 2] - p.end_of_stroke).unsqueeze(-1),
+        p.weights - gamma,
+        -gamma * tilted1 * inverse1,
+        -gamma * tilted2 * inverse2,
+        -gamma * (tilted1 * (plus + minus) / 2 - 1),
+        -gamma * (tilted2 * (plus - minus) / 2 - 1),
+        -gamma * (p.correlations - (a_minus - minus / 4) * minus + (b_plus - plus / 4) * plus),
+    ]
+    return torch.cat(blocks, dim=-1)
+
+# %% ../nbs/12_mixture.ipynb #12-040
 class _MixtureLoss(torch.autograd.Function):
     "Loss (26) with its derivatives in closed form, (27)-(37)."
 
@@ -118,28 +146,9 @@ class _MixtureLoss(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad):
         y, x, gamma = ctx.saved_tensors
-        p = split_outputs(y)
-        z = (x[..., None, :2] - p.means) * torch.exp(-p.log_stds)
-        z1, z2 = z.unbind(-1)
-        rho, c = p.correlations, torch.exp(-log1m_tanh2(p.rho_hat))
-        a1, a2 = c * (z1 - rho * z2), c * (z2 - rho * z1)
-        inverse = torch.exp(-p.log_stds)
-        zz = z1.square() + z2.square() - 2 * rho * z1 * z2
-        d = torch.cat(
-            [
-                (x[..., 2] - p.end_of_stroke).unsqueeze(-1),
-                p.weights - gamma,
-                -gamma * a1 * inverse[..., 0],
-                -gamma * a2 * inverse[..., 1],
-                -gamma * (a1 * z1 - 1),
-                -gamma * (a2 * z2 - 1),
-                -gamma * (z1 * z2 + rho * (1 - c * zz)),
-            ],
-            dim=-1,
-        )
-        return d.mul_(grad.unsqueeze(-1)), None
+        return _loss_derivatives(split_outputs(y), x, gamma).mul_(grad.unsqueeze(-1)), None
 
-
+# %% ../nbs/12_mixture.ipynb #12-041
 def mixture_loss(
     y: Tensor,  # network outputs, (..., 1 + 6 M)
     x: Tensor,  # targets: offsets with their end-of-stroke flag, (..., 3)
@@ -147,7 +156,7 @@ def mixture_loss(
     "The loss of each point, (26), with the paper's closed-form derivatives."
     return _MixtureLoss.apply(y, x)
 
-# %% ../nbs/12_mixture.ipynb #12-010
+# %% ../nbs/12_mixture.ipynb #12-052
 def random_draws(
     steps: int,  # how many points
     generator: torch.Generator,  # the source of every random draw
@@ -156,7 +165,7 @@ def random_draws(
     uniform = torch.rand(steps, 2, generator=generator)
     return torch.cat([uniform, torch.randn(steps, 2, generator=generator)], dim=-1)
 
-
+# %% ../nbs/12_mixture.ipynb #12-055
 def sample_mixture(
     p: MixtureParameters,  # mixture, leading shape (batch,)
     draws: Tensor,  # a row of `random_draws` for each, (batch, 4)
@@ -170,14 +179,14 @@ def sample_mixture(
     end = (draws[:, 1] < p.end_of_stroke).to(xy.dtype)
     return torch.cat([xy, end.unsqueeze(-1)], dim=-1)
 
-# %% ../nbs/12_mixture.ipynb #12-011
+# %% ../nbs/12_mixture.ipynb #12-061
 def mixture_mean(
     p: MixtureParameters,  # mixture, leading shape (...)
 ) -> Tensor:  # (..., 2)
     "The expected offset: the point that minimises the expected squared error."
     return (p.weights.unsqueeze(-1) * p.means).sum(-2)
 
-
+# %% ../nbs/12_mixture.ipynb #12-064
 def mixture_mode(
     p: MixtureParameters,  # mixture, leading shape (...)
 ) -> Tensor:  # (..., 2)

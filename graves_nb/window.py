@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from .alphabet import TextBatch
 
-# %% ../nbs/13_window.ipynb #13-003
+# %% ../nbs/13_window.ipynb #13-005
 class WindowState(NamedTuple):
     "What the window carries from step to step."
 
     kappa: Tensor  # positions along the text, (batch, K)
     w: Tensor  # what it sees: a soft one-hot of characters, (batch, characters)
 
-# %% ../nbs/13_window.ipynb #13-004
+# %% ../nbs/13_window.ipynb #13-007
 class WindowParameters(NamedTuple):
     "The K Gaussians of the window at one step."
 
@@ -29,7 +29,7 @@ class WindowParameters(NamedTuple):
     beta: Tensor  # inverse width, (..., K)
     kappa: Tensor  # position, (..., K); characters are at 1, 2, ... U
 
-# %% ../nbs/13_window.ipynb #13-005
+# %% ../nbs/13_window.ipynb #13-009
 def window_parameters(
     p: Tensor,  # window outputs of the first layer: ahat, bhat, khat, (..., 3 K)
     kappa: Tensor,  # positions one step earlier, (..., K)
@@ -38,7 +38,7 @@ def window_parameters(
     a, b, k = p.chunk(3, dim=-1)
     return WindowParameters(a.exp(), b.exp(), kappa + k.exp())
 
-# %% ../nbs/13_window.ipynb #13-006
+# %% ../nbs/13_window.ipynb #13-013
 def window_phi(
     p: WindowParameters,  # the window, leading shape (...)
     n_chars: int,  # positions 1 to n_chars are weighed
@@ -48,7 +48,7 @@ def window_phi(
     gap = p.kappa.unsqueeze(-1) - u
     return (p.alpha.unsqueeze(-1) * torch.exp(-p.beta.unsqueeze(-1) * gap.square())).sum(-2)
 
-# %% ../nbs/13_window.ipynb #13-007
+# %% ../nbs/13_window.ipynb #13-018
 def window_vector(
     phi: Tensor,  # weights of the characters, (batch, U)
     text: TextBatch,  # which characters they are
@@ -58,7 +58,7 @@ def window_vector(
     w = phi.new_zeros(phi.shape[0], n_symbols)
     return w.scatter_add(1, text.index, phi * text.mask)
 
-# %% ../nbs/13_window.ipynb #13-008
+# %% ../nbs/13_window.ipynb #13-025
 class SoftWindow(nn.Module):
     "The window over the text, (46)-(51)."
 
@@ -70,6 +70,8 @@ class SoftWindow(nn.Module):
         points_per_char: float = 20.0,  # the window's first pace: points of ink for each character
     ):
         super().__init__()
+        if min(input_size, n_symbols, n_gaussians) < 1:
+            raise ValueError(f"sizes must be at least 1, got {input_size}, {n_symbols}, {n_gaussians}")
         if not points_per_char > 0:
             raise ValueError(f"points_per_char must be above 0, got {points_per_char}")
         self.n_symbols, self.n_gaussians = n_symbols, n_gaussians
@@ -82,21 +84,32 @@ class SoftWindow(nn.Module):
             b.copy_(torch.linspace(math.log(0.1), math.log(3.0), n_gaussians))
             k.fill_(-math.log(points_per_char))
 
-    def initial_state(
-        self,
-        like: Tensor,  # gives batch size, type and device, (..., batch, features)
-    ) -> WindowState:
-        "Before the first step: position 0, nothing seen."
-        batch = like.shape[-2]
-        return WindowState(like.new_zeros(batch, self.n_gaussians), like.new_zeros(batch, self.n_symbols))
+    def extra_repr(self) -> str:
+        return f"{self.weight.shape[1]}, {self.n_symbols}, n_gaussians={self.n_gaussians}"
 
-    def step(
-        self,
-        h: Tensor,  # output of the first layer, (batch, input)
-        state: WindowState,  # one step earlier
-        text: TextBatch,  # what is to be written
-    ) -> tuple[WindowParameters, WindowState]:
-        "Move the window by one step of the pen."
-        p = window_parameters(h @ self.weight.t() + self.bias, state.kappa)
-        phi = window_phi(p, text.index.shape[1])
-        return p, WindowState(p.kappa, window_vector(phi, text, self.n_symbols))
+# %% ../nbs/13_window.ipynb #13-028
+def _initial_state(
+    self: SoftWindow,
+    like: Tensor,  # gives batch size, type and device, (..., batch, features)
+) -> WindowState:
+    "Before the first step: position 0, nothing seen."
+    batch = like.shape[-2]
+    return WindowState(like.new_zeros(batch, self.n_gaussians), like.new_zeros(batch, self.n_symbols))
+
+
+SoftWindow.initial_state = _initial_state
+
+# %% ../nbs/13_window.ipynb #13-029
+def _step(
+    self: SoftWindow,
+    h: Tensor,  # output of the first layer, (batch, input)
+    state: WindowState,  # one step earlier
+    text: TextBatch,  # what is to be written
+) -> tuple[WindowParameters, WindowState]:
+    "Move the window by one step of the pen."
+    p = window_parameters(h @ self.weight.t() + self.bias, state.kappa)
+    phi = window_phi(p, text.index.shape[1])
+    return p, WindowState(p.kappa, window_vector(phi, text, self.n_symbols))
+
+
+SoftWindow.step = _step
