@@ -7,9 +7,9 @@ __all__ = ['PRINTABLE', 'WIDTHS', 'POINTS', 'POINTS_PER_CHARACTER', 'trim_dwell'
            'spread', 'Hand', 'measure_hand', 'rescale', 'mean_of_runs', 'line_starts', 'Rules', 'loose_gaps',
            'fault_of_ink']
 
-# %% ../nbs/06_hands.ipynb #1f8c64bf
+# %% ../nbs/06_hands.ipynb #22580165
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['INK_COLOUR', 'PAPER_COLOUR', 'NOT_XML', 'as_stroke', 'Ink', 'points_of', 'offsets_of', 'strokes_from_offsets',
            'resample_stroke', 'resample', 'smooth_stroke', 'smooth', 'OffsetScaler', 'fit_scaler', 'pad_batch',
-           'bucket_batches', 'drawing_scale', 'path_of', 'svg_of', 'curve', 'image_of', 'inkml_of', 'parse_trace',
+           'bucket_batches', 'placed', 'path_of', 'svg_of', 'curve', 'image_of', 'inkml_of', 'parse_trace',
            'ink_of_xml', 'read_inkml', 'replacing', 'check_output', 'write_ink']
 
 # %% ../nbs/00_ink.ipynb #e4a6f354
@@ -272,20 +272,19 @@ def bucket_batches(
         batches[-1].append(int(i))
     return [batches[i] for i in torch.randperm(len(batches), generator=generator)]
 
-# %% ../nbs/00_ink.ipynb #a469aa32
-def drawing_scale(
+# %% ../nbs/00_ink.ipynb #2fe94ae2
+def placed(
     ink: Ink,
     height: float,  # pixels, margins included
-) -> tuple[float, float, float, float, float]:  # scale, x and y to add, width, height in pixels
-    "Where a point of the ink falls in a picture: scale * point + shift."
+) -> tuple[list[np.ndarray], float]:  # strokes (n, 2) float64 in pixels, and the picture's width
+    "Where the ink falls in a picture of this height."
     left, top, right, bottom = ink.bounds
     wide, high = right - left, bottom - top
-    tall = max(high, 1.5 * wide / max(len(ink.text), 1 if ink.text else 20), 1e-6)
+    tall = max(high, 1.5 * wide / (len(ink.text) or 20), 1e-9)
     margin = 0.12 * height
     scale = (height - 2 * margin) / tall
-    x = margin - scale * left
-    y = height / 2 - scale * (top + bottom) / 2
-    return scale, x, y, scale * wide + 2 * margin, height
+    corner, shift = np.array([left, (top + bottom) / 2]), np.array([margin, height / 2])
+    return [(s - corner) * scale + shift for s in ink.strokes], scale * wide + 2 * margin
 
 # %% ../nbs/00_ink.ipynb #3fbab1c5
 INK_COLOUR = "#1b1f3b"
@@ -304,21 +303,21 @@ def path_of(
     curves = [f"Q{at(p)} {at(m)}" for p, m in zip(stroke[1:-1], middle[1:], strict=True)]
     return "".join([f"M{at(stroke[0])}", *curves, f"L{at(stroke[-1])}"])
 
-# %% ../nbs/00_ink.ipynb #67543496
+# %% ../nbs/00_ink.ipynb #3096baf3
 def svg_of(
     ink: Ink,
     height: int = 120,  # pixels
     pen: float = 0.022,  # width of the pen, as a share of the height
 ) -> str:  # the same bytes for the same ink
     "Dark ink on white paper, readable on light and dark pages; the text is its title."
-    scale, x, y, wide, high = drawing_scale(ink, height)
-    paths = "".join(f'<path d="{path_of(s * scale + (x, y))}"/>' for s in ink.strokes)
+    strokes, width = placed(ink, height)
+    paths = "".join(f'<path d="{path_of(s)}"/>' for s in strokes)
     label = html.escape(re.sub(NOT_XML, "\ufffd", ink.text))
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide:.2f}" height="{high:.2f}" '
-        f'viewBox="0 0 {wide:.2f} {high:.2f}" role="img" aria-label="{label}">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.2f}" height="{height}" '
+        f'viewBox="0 0 {width:.2f} {height}" role="img" aria-label="{label}">'
         f'<title>{label}</title><rect width="100%" height="100%" fill="{PAPER_COLOUR}"/>'
-        f'<g fill="none" stroke="{INK_COLOUR}" stroke-width="{pen * high:.2f}" '
+        f'<g fill="none" stroke="{INK_COLOUR}" stroke-width="{pen * height:.2f}" '
         f'stroke-linecap="round" stroke-linejoin="round">{paths}</g></svg>\n'
     )
 
@@ -340,7 +339,7 @@ def curve(
     dense = (1 - t) ** 2 * start + 2 * t * (1 - t) * control + t**2 * end
     return np.concatenate([dense.reshape(-1, 2), middle[-1:], stroke[-1:]])
 
-# %% ../nbs/00_ink.ipynb #e0691f9f
+# %% ../nbs/00_ink.ipynb #38dbb2fb
 def image_of(
     ink: Ink,
     height: int = 120,  # pixels
@@ -348,12 +347,12 @@ def image_of(
     oversample: int = 3,  # pixels drawn per pixel shown
 ) -> Image.Image:  # greyscale-like RGB picture, the same size as the SVG's
     "The ink as a Pillow image."
-    scale, x, y, wide, high = drawing_scale(ink, height)
-    size = (max(round(wide), 1), max(round(high), 1))
+    strokes, width = placed(ink, height)
+    size = (max(round(width), 1), height)
     image = Image.new("RGB", (size[0] * oversample, size[1] * oversample), PAPER_COLOUR)
-    draw, r = ImageDraw.Draw(image), pen * high * oversample / 2
-    for stroke in ink.strokes:
-        line = curve((stroke * scale + (x, y)) * oversample)
+    draw, r = ImageDraw.Draw(image), pen * height * oversample / 2
+    for stroke in strokes:
+        line = curve(stroke * oversample)
         if len(line) > 1:
             draw.line(list(map(tuple, line.tolist())), INK_COLOUR, max(round(2 * r), 1), "curve")
         for px, py in line[[0, -1]]:

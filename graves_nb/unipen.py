@@ -209,14 +209,14 @@ def read_index(
         for s, quality, text in named
     ]
 
-# %% ../nbs/02_unipen.ipynb #05b11041
+# %% ../nbs/02_unipen.ipynb #60340788
 def fault_of_label(
     segment: Segment,
 ) -> str:  # empty if there is none
     "Why a segment is of no use, whatever its ink looks like."
     if not segment.strokes:
         return "no ink"
-    if segment.quality.upper() == "BAD" or segment.text == "XXX":
+    if segment.quality.upper() == "BAD" or "XXX" in segment.text.split():
         return "marked bad"
     if not segment.text.strip() or not set(segment.text) <= set(PRINTABLE):
         return "characters outside printable ASCII"
@@ -345,7 +345,7 @@ def progress(
     "The items, with a bar if there are so many that it takes seconds."
     return tqdm(items, what, disable=len(items) < 500, leave=False, mininterval=0.5)
 
-# %% ../nbs/02_unipen.ipynb #3313517c
+# %% ../nbs/02_unipen.ipynb #5afa9d18
 class Builder:
     "Turns segments of lines and words into ink; remembers what it drops."
 
@@ -354,9 +354,9 @@ class Builder:
         lines: Sequence[Segment],
         words: Sequence[Segment],
         points_per_char: float = 18.0,
-        rules: Rules = Rules(),
+        rules: Rules | None = None,  # the defaults if None
     ):
-        self.points_per_char, self.rules = points_per_char, rules
+        self.points_per_char, self.rules = points_per_char, rules or Rules()
         self.segments = {"line": [tidy(s) for s in lines], "word": [tidy(s) for s in words]}
         self.hands = measure_hands(self.segments["line"] + self.segments["word"])
         self.words = WordIndex(self.segments["word"])
@@ -511,7 +511,7 @@ def unpack(
     runs = zip((stops - counts).tolist(), stops.tolist(), texts, writers, strict=True)
     return [Ink(tuple(strokes[a:b]), text, writer) for a, b, text, writer in runs]
 
-# %% ../nbs/02_unipen.ipynb #349c1313
+# %% ../nbs/02_unipen.ipynb #b5361cbf
 class Unipen:
     "The UNIPEN archive as ink in one size and one rhythm."
 
@@ -520,13 +520,14 @@ class Unipen:
         root: str | os.PathLike,  # the folder that holds data/ and include/
         cache: str | os.PathLike | None = None,  # folder for parsed ink, `cache_folder()` if None
         points_per_char: float = 18.0,  # the paper's data have 18 to 25
-        rules: Rules = Rules(),
+        rules: Rules | None = None,  # the defaults if None
     ):
         if not 5 <= points_per_char <= 100:
             raise ValueError(f"points_per_char should be 5 to 100 (the paper: 18 to 25), not {points_per_char}")
-        self.root, self.points_per_char, self.rules = Path(root), float(points_per_char), rules
+        self.root, self.points_per_char = Path(root), float(points_per_char)
+        self.rules = rules or Rules()
         self.files = index_files(self.root)
-        key = fingerprint(self.root, self.points_per_char, asdict(rules))
+        key = fingerprint(self.root, self.points_per_char, asdict(self.rules))
         self.cache = Path(cache or cache_folder()).expanduser() / f"unipen-{key}.npz"
         self._inks: dict[str, list[Ink]] = {}
         self._report: dict = {}
@@ -621,13 +622,13 @@ def write_cache(
     with replacing(path) as file:
         np.savez(file, **arrays)
 
-# %% ../nbs/02_unipen.ipynb #b61be8d0
+# %% ../nbs/02_unipen.ipynb #49204579
 def read_cache(
     path: Path,
     level: str,
 ) -> tuple[list[Ink], dict]:
     "Ink of one level and the report."
-    with np.load(path, allow_pickle=False) as saved:
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as saved:
         names = [n for n in saved.files if n.startswith(f"{level}_")]
         arrays = {n.removeprefix(f"{level}_"): saved[n] for n in names}
         return unpack(arrays), json.loads(saved["report"].tobytes())
