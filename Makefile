@@ -1,16 +1,20 @@
 # The commands of the README: each does all of its own set-up, in .venv beside this file.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
+PYTHON ?= $(shell for p in python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 TEXT ?= Hello from a neural network.
+GRAVES_CACHE ?= $(CURDIR)/.cache/graves_nb
+export GRAVES_CACHE
 
-.PHONY: demo test lint notebooks export lab clean
+.PHONY: demo test lint notebooks export lab docs clean
 
 demo: $(VENV)/run  ## write a line of handwriting with the shipped model
 	@$(BIN)/graves write "$(TEXT)" -o demo.svg --bias 1 --seed 1 >/dev/null
 	@$(BIN)/graves write "$(TEXT)" -o demo.png --bias 1 --seed 1 >/dev/null
+	@echo "$(CURDIR)/demo.png"
 	@echo "$(CURDIR)/demo.svg"
 
 test: $(VENV)/dev notebooks lint  ## all that continuous integration runs
@@ -21,30 +25,33 @@ notebooks: $(VENV)/dev  ## fail where the notebooks and graves_nb/ disagree, or 
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check tests setup.py conftest.py
+	$(BIN)/ruff format --check .
 
-export: $(VENV)/dev  ## write graves_nb/ from the notebooks, and clean them
-	$(BIN)/nbdev_clean
-	$(BIN)/nbdev_export
+export: $(VENV)/dev  ## clean the notebooks, and write graves_nb/ from them
+	@$(BIN)/python tests/check_notebooks.py --write
 
 lab: $(VENV)/dev  ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab nbs/index.ipynb
 
+docs: $(VENV)/run  ## the page that lists the notebooks, checked against them
+	@$(BIN)/python docs/build.py _site
+
 clean:
-	rm -rf $(VENV) build dist _docs _proc _site *.egg-info .pytest_cache .ruff_cache .hypothesis demo.svg demo.png
+	rm -rf $(VENV) build dist _docs _proc _site *.egg-info .cache .pytest_cache .ruff_cache .hypothesis demo.svg demo.png
+	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/base:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "graves_nb needs Python 3.11 or newer; say which: make PYTHON=/path/to/python3.11 ..."; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "graves_nb needs Python 3.11 or newer; say which: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/run: $(VENV)/base settings.ini constraints.txt
-	@echo "installing graves_nb and PyTorch into $(VENV) ..."
-	$(PIP) torch
-	$(PIP) --editable .
+$(VENV)/run: $(VENV)/base settings.ini setup.py constraints.txt
+	@echo "installing graves_nb and PyTorch into $(VENV): some minutes the first time ..."
+	@$(PIP) --editable .
 	@touch $@
 
 $(VENV)/dev: $(VENV)/run
-	$(PIP) --editable ".[dev,lab]"
+	@echo "installing the tools of development into $(VENV) ..."
+	@$(PIP) --editable ".[dev,lab]"
 	@touch $@
