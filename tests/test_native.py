@@ -1,0 +1,217 @@
+"""Compiled steps: the numbers of the plain ones, and every way to do without them."""
+
+import ctypes
+import logging
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from graves_nb import lstm, native, synthesis
+from graves_nb.lstm import PeepholeLSTM
+
+torch.set_num_threads(1)
+COMPILER = shutil.which(os.environ.get("CC", "cc"))
+DECLINED = os.environ.get("GRAVES_NATIVE") == "0"
+clips = st.sampled_from([None, 10.0, 0.1])
+small = st.integers(1, 9)
+
+
+@pytest.fixture
+def fresh(monkeypatch, tmp_path):
+    "A process that has not looked for compiled steps yet, with an empty cache."
+    monkeypatch.delenv("GRAVES_NATIVE", raising=False)
+    monkeypatch.setenv("GRAVES_CACHE", str(tmp_path / "cache"))
+    native.library.cache_clear()
+    yield monkeypatch
+    native.library.cache_clear()
+
+
+def script(path: Path, text: str) -> str:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def run_layer():
+    "What a layer in single precision makes of some input, and its derivatives."
+    torch.manual_seed(0)
+    layer, x = PeepholeLSTM(3, 7, clip=0.5), torch.randn(6, 4, 3)
+    with torch.no_grad():
+        layer.peephole.normal_()
+    h, last = layer(x)
+    (h.square().sum() + last.c.sum()).backward()
+    return [h.detach(), last.c.detach(), *(p.grad for p in layer.parameters())]
+
+
+def assert_steps_agree(name, args):
+    "Run a step both ways and compare all that it leaves in its arguments."
+    plain = getattr(lstm if name.startswith("cell") else synthesis, name)
+    results = []
+    for step in (getattr(native, name), plain):
+        own = [a.clone() if isinstance(a, torch.Tensor) else a for a in args]
+        own = [strided(a) if i in STRIDED.get(name, ()) else a for i, a in enumerate(own)]
+        step(*own)
+        results.append([a for a in own if isinstance(a, torch.Tensor)])
+    for ours, theirs in zip(*results, strict=True):
+        assert ours.isfinite().all()
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+STRIDED = {"cell_forward_": [3], "cell_backward_": [3], "window_forward_": [5], "window_backward_": [2]}
+
+
+def strided(a):
+    "The same numbers, as columns of a wider tensor."
+    return torch.cat([torch.full((len(a), 2), 7.0), a, torch.full((len(a), 3), 7.0)], 1)[:, 2 : 2 + a.shape[1]]
+
+
+def cell_arguments(rows, n, seed, scale=1.0):
+    torch.manual_seed(seed)
+    gates, (c_prev, c, h) = scale * torch.randn(rows, 4 * n), scale * torch.randn(3, rows, n)
+    return gates, c_prev, c, h, torch.randn(3, n)
+
+
+def window_arguments(rows, gaussians, chars, symbols, seed):
+    torch.manual_seed(seed)
+    p, kappa = torch.randn(rows, 3 * gaussians), chars * torch.rand(rows, gaussians)
+    mask = (torch.arange(chars) < torch.randint(1, chars + 1, (rows, 1))).float()
+    return p, kappa, torch.randint(symbols, (rows, chars)), mask
+
+
+# ---------------------------------------------------------------- with a compiler
+def test_steps_are_compiled_exactly_where_they_can_be():
+    assert (native.library() is not None) == (COMPILER is not None and not DECLINED)
+    assert native.usable(torch.zeros(2)) == (native.library() is not None)
+
+
+def test_only_single_precision_on_the_processor_is_taken():
+    assert not native.usable(torch.zeros(2, dtype=torch.float64))
+    assert not native.usable(torch.zeros(2, dtype=torch.bfloat16))
+    assert not native.usable(torch.zeros(2, device="meta"))
+
+
+if native.library() is not None:  # a machine without a compiler has nothing to compare
+
+    @settings(max_examples=30, deadline=None)
+    @given(st.integers(1, 5), st.integers(1, 40), st.integers(0, 999))
+    def test_cell_forward(rows, n, seed):
+        assert_steps_agree("cell_forward_", cell_arguments(rows, n, seed))
+
+    @settings(max_examples=30, deadline=None)
+    @given(st.integers(1, 5), st.integers(1, 40), clips, st.integers(0, 999))
+    def test_cell_backward(rows, n, clip, seed):
+        gates, c_prev, c, h, peephole = cell_arguments(rows, n, seed)
+        lstm.cell_forward_(gates, c_prev, c, h, peephole)
+        dh, dh_out, dc = torch.randn(3, rows, n)
+        args = gates, c_prev, c, dh, dh_out, dc, peephole, torch.randn(3, n), clip
+        assert_steps_agree("cell_backward_", args)
+
+    @settings(max_examples=30, deadline=None)
+    @given(small, small, small, small, st.integers(0, 999))
+    def test_window_forward(rows, gaussians, chars, symbols, seed):
+        p, kappa, index, mask = window_arguments(rows, gaussians, chars, symbols, seed)
+        assert_steps_agree("window_forward_", (p, kappa, kappa + 9, index, mask, torch.zeros(rows, symbols)))
+
+    @settings(max_examples=30, deadline=None)
+    @given(small, small, small, small, st.integers(0, 999))
+    def test_window_backward(rows, gaussians, chars, symbols, seed):
+        p, kappa, index, mask = window_arguments(rows, gaussians, chars, symbols, seed)
+        dw, dw_out = torch.randn(2, rows, symbols)
+        args = torch.zeros_like(p), torch.randn(rows, gaussians), dw, dw_out, p.exp(), kappa, index, mask
+        assert_steps_agree("window_backward_", args)
+
+    def test_saturated_gates_are_finite():
+        gates, c_prev, c, h, peephole = cell_arguments(4, 16, 0, scale=200.0)
+        assert_steps_agree("cell_forward_", (gates, c_prev, c, h, peephole))
+        lstm.cell_forward_(gates, c_prev, c, h, peephole)
+        dh, dh_out, dc = torch.randn(3, 4, 16)
+        args = gates, c_prev, c, dh, dh_out, dc, peephole, torch.zeros(3, 16), None
+        assert_steps_agree("cell_backward_", args)
+
+    def test_what_lies_around_a_strided_output_is_left_alone():
+        gates, c_prev, c, h, peephole = cell_arguments(3, 5, 0)
+        wide = torch.full((3, 11), 7.0)
+        native.cell_forward_(gates, c_prev, c, wide[:, 2:7], peephole)
+        assert (wide[:, :2] == 7).all() and (wide[:, 7:] == 7).all() and (wide[:, 2:7] != 7).all()
+
+    def test_a_layer_gives_the_same_numbers_either_way(monkeypatch):
+        compiled = run_layer()
+        monkeypatch.setattr(native, "usable", lambda x: False)
+        for ours, plain in zip(compiled, run_layer(), strict=True):
+            torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-5)
+
+    def test_built_once_kept_and_no_denormal_lost(fresh, tmp_path):
+        torch.set_flush_denormal(False)
+        library = native._compile(COMPILER)
+        ctypes.CDLL(str(library))
+        tiny = torch.full((4,), 1e-39)
+        assert (tiny * 0.5 > 0).all()
+        assert [path.name for path in (tmp_path / "cache").iterdir()] == [library.name]
+        fresh.setattr(native, "_build", None)  # a second build would fail
+        assert native._compile(COMPILER) == library
+        fresh.setattr(native, "FLAGS", (*native.FLAGS, "-DX"))
+        with pytest.raises(TypeError):
+            native._compile(COMPILER)  # another build has another name
+
+
+# ---------------------------------------------------------------- without
+def test_declined_is_quiet(fresh, caplog):
+    fresh.setenv("GRAVES_NATIVE", "0")
+    assert native.library() is None and not native.usable(torch.zeros(2))
+    assert not caplog.records
+
+
+def test_no_compiler_is_quiet(fresh, caplog):
+    fresh.setenv("CC", "no-such-compiler")
+    assert native.library() is None and not caplog.records
+
+
+@pytest.mark.parametrize(
+    "compiler, complaint",
+    [
+        ("echo out of registers >&2; exit 1", "out of registers"),
+        ('while [ "$1" != -o ]; do shift; done; echo not a library > "$2"', "step-"),
+    ],
+)
+def test_a_compiler_that_fails_costs_one_warning(fresh, tmp_path, caplog, compiler, complaint):
+    plain = run_without(fresh)
+    fresh.setenv("CC", script(tmp_path / "cc", compiler))
+    with caplog.at_level(logging.WARNING):
+        results = [run_layer() for _ in range(2)]
+    (record,) = caplog.records
+    assert record.name == "graves_nb.native" and complaint in record.getMessage()
+    for result in results:
+        assert all(torch.equal(a, b) for a, b in zip(result, plain, strict=True))
+    assert not list((tmp_path / "cache").glob("*/"))  # nothing half done is left
+
+
+def run_without(fresh):
+    "A layer's numbers by plain steps; afterwards the search for a compiler starts again."
+    fresh.setenv("GRAVES_NATIVE", "0")
+    plain = run_layer()
+    fresh.delenv("GRAVES_NATIVE")
+    native.library.cache_clear()
+    return plain
+
+
+def test_a_cache_that_cannot_be_written_costs_one_warning(fresh, tmp_path, caplog):
+    (tmp_path / "file").write_text("in the way")
+    fresh.setenv("GRAVES_CACHE", str(tmp_path / "file" / "cache"))
+    fresh.setenv("CC", script(tmp_path / "cc", "exit 0"))
+    assert native.library() is None and native.library() is None
+    assert len(caplog.records) == 1
+
+
+def test_cache_folder_follows_the_environment(fresh, tmp_path):
+    assert native.cache_folder() == tmp_path / "cache"
+    fresh.delenv("GRAVES_CACHE")
+    fresh.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert native.cache_folder() == tmp_path / "graves_nb"
+    fresh.delenv("XDG_CACHE_HOME")
+    fresh.setenv("HOME", str(tmp_path))
+    assert native.cache_folder() == tmp_path / ".cache" / "graves_nb"
