@@ -132,8 +132,15 @@ def data(
     "What a data folder holds, counted, and what had to be left out."
     from graves_nb.unipen import Unipen
 
-    for name, value in Unipen(folder).report().items():
-        typer.echo(f"{name}: {value}")
+    report = Unipen(folder).report()
+    for level in ("line", "word"):
+        counts = dict(report[level])
+        dropped = counts.pop("dropped")
+        typer.echo(f"{level}s: " + ", ".join(f"{name} {value:,}" for name, value in counts.items()))
+        typer.echo("  left out: " + (", ".join(f"{rule} {n:,}" for rule, n in dropped.items()) or "none"))
+    typer.echo(f"files that could not be read: {len(report['malformed'])}")
+    for name, reason in report["malformed"].items():
+        typer.echo(f"  {name}: {reason}")
 
 
 @app.command()
