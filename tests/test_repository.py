@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import nbformat
@@ -41,12 +42,18 @@ def test_notebooks_are_clean_and_short(path):
 
 
 def imports_of(path):
+    "Full names of the modules that a module imports, those of its own package too."
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield node.module
             assert all(alias.name != "*" for alias in node.names)
+            if node.module and not node.level:
+                yield node.module
+            elif node.module:
+                yield f"graves_nb.{node.module}"
+            else:
+                yield from (f"graves_nb.{alias.name}" for alias in node.names)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: p.name)
@@ -55,13 +62,20 @@ def test_the_library_needs_no_development_tools(path):
     assert not roots & {"fastcore", "nbdev", "execnb", "pytest", "IPython"}
 
 
-def test_modules_import_only_from_lower_numbers():
-    number = {exported_name(nbformat.read(p, 4)): p.name[:2] for p in NOTEBOOKS}
+def test_modules_import_only_from_their_own_and_lower_decades():
+    decade = {exported_name(nbformat.read(p, 4)): p.name[0] for p in NOTEBOOKS}
     for path in MODULES:
-        tree = ast.parse(path.read_text())
-        top = [n.module for n in tree.body if isinstance(n, ast.ImportFrom) and n.module.startswith("graves_nb.")]
-        for name in top:
-            assert number[name.split(".")[1]] < number[path.stem], f"{path.stem} imports {name}"
+        for name in imports_of(path):
+            package, _, module = name.partition(".")
+            if package == "graves_nb" and module:
+                assert decade[module] <= decade[path.stem], f"{path.stem} imports {name}"
+
+
+def test_modules_do_not_import_each_other_in_circles():
+    sorter = TopologicalSorter(
+        {path.stem: {n.split(".")[1] for n in imports_of(path) if n.startswith("graves_nb.")} for path in MODULES}
+    )
+    sorter.prepare()  # names the circle
 
 
 def test_importing_the_package_loads_nothing_heavy():
