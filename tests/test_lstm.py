@@ -146,9 +146,13 @@ def test_clip_bounds_what_reaches_the_input():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_derivatives_that_arrive_transposed_are_read_right(dtype):
     layer, x, _ = make(3, 2, 3, 4, dtype=dtype)
-    v = torch.randn(4, 2, dtype=dtype)
+    v = torch.randn(2, 4, dtype=dtype)
+    transposed = v.t().contiguous()
     results = []
-    for loss in (lambda h, c: (c.t() * v).sum() + (h[1].t() * v).sum(), lambda h, c: ((c + h[1]) * v.t()).sum()):
+    for loss in (
+        lambda h, c: (c.t() * transposed).sum() + (h[1].t() * transposed).sum(),
+        lambda h, c: ((c + h[1]) * v).sum(),
+    ):
         h, last = layer(x)
         results.append(torch.autograd.grad(loss(h, last.c), list(layer.parameters())))
     torch.testing.assert_close(*results)
