@@ -40,8 +40,8 @@ RECIPES = {
             "unipen-synthesis",
             "the shipped handwriting: 3 x 400, printable ASCII, UNIPEN words, then lines",
             SynthesisConfig(n_chars=len(ASCII)),
-            TrainConfig(points=13_500_000, batch_size=40),
-            word_fraction=0.15,
+            TrainConfig(points=11_000_000, batch_size=40),
+            word_fraction=0.19,
         )
     ]
 }

@@ -15,7 +15,6 @@ import pickle
 import signal
 import threading
 import time
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -102,8 +101,8 @@ class TrainConfig:
 
     points: int = 40_000_000  # when training ends: pen positions seen
     batch_size: int = 32  # lines an update, over all processes together
-    learning_rate: float = 0.04  # of the gate matrices, by Muon
-    adam_learning_rate: float = 6e-3  # of all other weights, by Adam
+    learning_rate: float = 0.02  # of the gate matrices, by Muon
+    adam_learning_rate: float = 2e-3  # of all other weights, by Adam
     warmup_updates: int = 50  # over which the learning rates rise from 0
     decay_fraction: float = 0.4  # last part of training, in which the rate falls to 0 along a cosine
     clip_norm: float = 1.0  # largest norm of the gradient of the mean loss per point
@@ -306,7 +305,7 @@ def _resume(
         self.model.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])
-    except (RuntimeError, KeyError, TypeError, ValueError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+    except (LookupError, OSError, RuntimeError, TypeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise ValueError(f"cannot resume from {path}: it is damaged, or of another network: {error}") from error
     for group, peak in zip(
         self.optimizer.param_groups, (self.config.learning_rate, self.config.adam_learning_rate), strict=True

@@ -1,0 +1,223 @@
+"""Training: resumed = uninterrupted, two processes = one, killed at any moment, failures that lose nothing."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from graves_nb.alphabet import Alphabet
+from graves_nb.ink import Ink, OffsetScaler
+from graves_nb.model import InkModel
+from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
+from graves_nb.training import Progress, Stage, TrainConfig, Trainer, make_examples, schedule, total_nats
+
+torch.set_num_threads(1)
+QUICK = TrainConfig(points=4000, batch_size=6, warmup_updates=3, log_updates=1, precision="fp32")
+
+
+def make_inks(count, seed=0):
+    rng, inks = np.random.default_rng(seed), []
+    shapes = np.random.default_rng(0).normal(0.1, 0.3, (3, 7, 2)).cumsum(1)  # one for each letter
+    for _ in range(count):
+        text = "".join(rng.choice(list("abc "), rng.integers(2, 6))).strip() or "a"
+        strokes = [shapes["abc".find(c)] + rng.normal(0, 0.02, (7, 2)) + i for i, c in enumerate(text)]
+        strokes = [s[: rng.integers(4, 8)] for s in strokes]
+        inks.append(Ink.from_strokes(strokes, text=text))
+    return inks
+
+
+def make_trainer(out, config=QUICK, seed=0, entries=None):
+    torch.manual_seed(seed)
+    network = SynthesisNetwork(SynthesisConfig(n_chars=4, hidden_size=8, n_mixtures=2, n_window=2))
+    model = InkModel(network, Alphabet(" abc"), OffsetScaler((0.1, 0.1), (0.3, 0.3)))
+    stages = [Stage(make_inks(20, 1), 0.4), Stage(make_inks(24, 2))]
+    report = (lambda entry: None) if entries is None else entries.append
+    return Trainer(model, stages, make_inks(7, 3), out, config, report)
+
+
+def weights(trainer):
+    return [p.detach() for p in trainer.model.network.parameters()]
+
+
+@pytest.mark.parametrize("stop", [1, 7, 12])
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, stop):
+    whole = make_trainer(tmp_path / "whole")
+    end = whole.fit()
+    first = make_trainer(tmp_path / "parts")
+    update, calls = first.update, []
+
+    def update_then_interrupt(batch, count):
+        calls.append(count)
+        if len(calls) == stop:
+            os.kill(os.getpid(), signal.SIGINT)
+        return update(batch, count)
+
+    first.update = update_then_interrupt
+    with pytest.raises(KeyboardInterrupt):
+        first.fit()
+    second = make_trainer(tmp_path / "parts", seed=5)
+    second.resume()
+    assert second.progress.updates == stop
+    resumed = second.fit()
+    assert (resumed.updates, resumed.points, resumed.stage) == (end.updates, end.points, end.stage)
+    assert all(map(torch.equal, weights(whole), weights(second)))
+    logs = [[json.loads(line) for line in open(tmp_path / d / "log.jsonl")] for d in ("whole", "parts")]
+    losses = [[(e["updates"], e["nats"]) for e in log if "nats" in e] for log in logs]
+    assert losses[0] == losses[1]
+
+
+def test_every_batch_is_seen_once_a_pass_and_stages_follow_each_other(tmp_path):
+    trainer = make_trainer(tmp_path)
+    seen = []
+    for batch, count in trainer._batches():
+        assert count == int(batch.mask.sum())
+        seen.append((trainer.progress.stage, trainer.progress.epoch, batch.mask.shape[1]))
+        trainer._advance(count, 0.0)
+    assert [stage for stage, _, _ in seen] == sorted(stage for stage, _, _ in seen)
+    assert {stage for stage, _, _ in seen} == {0, 1}
+    passes = {}
+    for stage, epoch, lines in seen:
+        passes[stage, epoch] = passes.get((stage, epoch), 0) + lines
+    finished = [key for key in passes if (key[0], key[1] + 1) in passes]
+    assert finished and all(passes[key] == (20, 24)[key[0]] for key in finished)
+    assert trainer.progress.points >= QUICK.points
+
+
+def test_learning_lowers_the_loss(tmp_path):
+    entries = []
+    config = TrainConfig(points=20_000, batch_size=8, warmup_updates=3, log_updates=5, precision="fp32")
+    make_trainer(tmp_path, config, entries=entries).fit()
+    losses = [entry["nats"] for entry in entries if "nats" in entry]
+    assert losses[-1] < losses[0] - 1
+
+
+def test_schedule():
+    config = TrainConfig(points=100, warmup_updates=10, decay_fraction=0.5)
+    assert schedule(config, 0, 0) == pytest.approx(0.1)
+    assert schedule(config, 50, 49) == 1.0
+    assert schedule(config, 50, 75) == pytest.approx(0.5)
+    assert schedule(config, 50, 100) == schedule(config, 50, 120) == 0.0
+
+
+def test_a_gradient_that_is_no_number_stops_and_keeps_the_checkpoint(tmp_path):
+    trainer = make_trainer(tmp_path)
+    trainer.fit(minutes=0)
+    kept = (tmp_path / "checkpoint.pt").read_bytes()
+    before = [w.clone() for w in weights(trainer)]
+    trainer.stages = [([e._replace(offsets=e.offsets * float("nan")) for e in stage], u) for stage, u in trainer.stages]
+    with pytest.raises(FloatingPointError, match="update 1, epoch 0, batch 1"):
+        trainer.fit()
+    assert (tmp_path / "checkpoint.pt").read_bytes() == kept
+    assert all(map(torch.equal, before, weights(trainer)))
+
+
+def test_resume_says_what_is_wrong(tmp_path):
+    trainer = make_trainer(tmp_path)
+    with pytest.raises(FileNotFoundError, match="nothing to resume"):
+        trainer.resume()
+    trainer.fit(minutes=0)
+    whole = (tmp_path / "checkpoint.pt").read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"no checkpoint"):
+        (tmp_path / "checkpoint.pt").write_bytes(damaged)
+        with pytest.raises(ValueError, match="cannot resume from"):
+            trainer.resume()
+    (tmp_path / "checkpoint.pt").write_bytes(whole)
+    network = SynthesisNetwork(SynthesisConfig(n_chars=4, hidden_size=9, n_mixtures=2, n_window=2))
+    other = InkModel(network, Alphabet(" abc"), OffsetScaler((0.1, 0.1), (0.3, 0.3)))
+    with pytest.raises(ValueError, match="another network"):
+        Trainer(other, [Stage(make_inks(3))], make_inks(2), tmp_path, QUICK).resume()
+
+
+def test_resume_takes_learning_rates_from_the_configuration(tmp_path):
+    make_trainer(tmp_path).fit(minutes=0)
+    config = TrainConfig(points=4000, learning_rate=0.5, adam_learning_rate=0.25, precision="fp32")
+    trainer = make_trainer(tmp_path, config)
+    trainer.resume()
+    assert [group["peak"] for group in trainer.optimizer.param_groups] == [0.5, 0.25]
+
+
+def test_empty_stages_and_impossible_settings_are_refused(tmp_path):
+    trainer = make_trainer(tmp_path)
+    with pytest.raises(ValueError, match="needs ink"):
+        Trainer(trainer.model, [Stage([])], make_inks(2), tmp_path)
+    for wrong in (dict(points=0), dict(batch_size=-1), dict(precision="fp8"), dict(decay_fraction=2.0)):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            TrainConfig(**wrong)
+    assert Progress().updates == 0
+
+
+RUN = """
+import sys, torch
+sys.path.insert(0, sys.argv[1])
+torch.set_num_threads(1)
+from test_training import make_trainer, TrainConfig
+points, batch, checkpoint = int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
+config = TrainConfig(points=points, batch_size=batch, warmup_updates=3, log_updates=1, precision="fp32",
+                     checkpoint_minutes=checkpoint)
+trainer = make_trainer(sys.argv[2], config)
+trainer.fit()
+"""
+
+
+def start(out, points, batch, checkpoint_minutes, *launcher):
+    arguments = [str(Path(__file__).parent), str(out), str(points), str(batch), str(checkpoint_minutes)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    environment["PYTHONPATH"] = str(Path(__file__).parent.parent)
+    script = out.parent / f"{out.name}.py"
+    script.write_text(RUN)
+    command = [sys.executable, *launcher, str(script), *arguments]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_two_processes_learn_what_one_does(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launcher = ("-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(port))
+    two = start(tmp_path / "two", 2000, 6, 3, *launcher)
+    _, errors = two.communicate(timeout=240)
+    assert two.returncode == 0, errors
+    one = make_trainer(
+        tmp_path / "one", TrainConfig(points=2000, batch_size=6, warmup_updates=3, log_updates=1, precision="fp32")
+    )
+    one.fit()
+    ours = InkModel.load(tmp_path / "one" / "model.safetensors").network
+    theirs = InkModel.load(tmp_path / "two" / "model.safetensors").network
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+    last = [json.loads((tmp_path / d / "log.jsonl").read_text().splitlines()[-1]) for d in ("one", "two")]
+    assert last[0]["valid_nats_per_point"] == pytest.approx(last[1]["valid_nats_per_point"], abs=1e-3)
+
+
+def test_a_killed_run_leaves_a_whole_checkpoint(tmp_path):
+    out = tmp_path / "run"
+    process = start(out, 10**9, 4, 0)
+    deadline = time.monotonic() + 200
+    while not (out / "log.jsonl").exists() or len((out / "log.jsonl").read_text().splitlines()) < 30:
+        assert process.poll() is None and time.monotonic() < deadline, "the run never began"
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    trainer = make_trainer(out)
+    trainer.resume()
+    assert trainer.progress.updates > 0
+    InkModel.load(out / "model.safetensors")
+    logged = [json.loads(line)["updates"] for line in (out / "log.jsonl").read_text().splitlines()]
+    assert max(logged) <= trainer.progress.updates
+
+
+def test_shares_of_the_validation_add_up(tmp_path):
+    trainer = make_trainer(tmp_path)
+    examples = make_examples(trainer.model, make_inks(7, 3))
+    parts = total_nats(trainer.model.network, examples[::2]) + total_nats(trainer.model.network, examples[1::2])
+    torch.testing.assert_close(parts, total_nats(trainer.model.network, examples), rtol=1e-5, atol=1e-3)
+    nats, points, lines = parts.tolist()
+    assert trainer.validate() == pytest.approx((nats / points, nats / lines), rel=1e-5)
