@@ -5,15 +5,15 @@ PYTHON ?= $(shell for p in python3.11 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
-TEXT ?= Hello from a neural network.
+TEXT ?= Hello from a neural network
 GRAVES_CACHE ?= $(CURDIR)/.cache/graves_nb
 export GRAVES_CACHE
 
 .PHONY: demo test lint notebooks export lab docs clean
 
 demo: $(VENV)/run  ## write a line of handwriting with the shipped model
-	@$(BIN)/graves write "$(TEXT)" -o demo.svg --bias 1 --seed 1 >/dev/null
-	@$(BIN)/graves write "$(TEXT)" -o demo.png --bias 1 --seed 1 >/dev/null
+	@$(BIN)/graves write "$(TEXT)" -o demo.svg --bias 1.5 --seed 4 >/dev/null
+	@$(BIN)/graves write "$(TEXT)" -o demo.png --bias 1.5 --seed 4 >/dev/null
 	@echo "$(CURDIR)/demo.png"
 	@echo "$(CURDIR)/demo.svg"
 

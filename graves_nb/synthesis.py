@@ -134,7 +134,8 @@ class _WindowLSTMSequence(torch.autograd.Function):
         n, k = c.shape[-1], kappa.shape[-1]
         recurrent = torch.cat([w_hh, w_ih[:, n_in:]], dim=1).to(dtype)
         dgates, dp = gates.clone(), x.new_empty(steps, x.shape[1], 3 * k)
-        dh_out, dw_out, dc = dh_out.clone(), dw_out.contiguous(), dc.clone()
+        dh_out = dh_out.clone(memory_format=torch.contiguous_format)
+        dw_out, dc = dw_out.contiguous(), dc.clone(memory_format=torch.contiguous_format)
         dpeephole = torch.zeros_like(peephole)
         dhw, dkappa = torch.zeros_like(hw[0]), torch.zeros_like(kappa[0])
         compiled = native.usable(x)
@@ -206,6 +207,21 @@ def _step(
 SynthesisNetwork.step = _step
 
 # %% ../nbs/15_synthesis.ipynb #15-018
+def _check(self, x, text):
+    "Say what is wrong with an input, before compiled code reads beyond a table's end."
+    if x.dim() != 3 or x.shape[2] != 3 or not len(x):
+        raise ValueError(f"offsets must be (time, batch, 3) with a time of at least 1, got {tuple(x.shape)}")
+    if text.index.shape != text.mask.shape or text.index.shape[0] != x.shape[1] or not text.index.shape[1]:
+        shapes = tuple(text.index.shape), tuple(text.mask.shape)
+        raise ValueError(f"texts must be (batch, characters) with a batch of {x.shape[1]}, got {shapes}")
+    lowest, highest = text.index.min().item(), text.index.max().item()
+    if lowest < 0 or highest >= self.config.n_chars:
+        raise ValueError(f"characters must be 0 to {self.config.n_chars - 1}, got {lowest} to {highest}")
+
+
+SynthesisNetwork._check = _check
+
+# %% ../nbs/15_synthesis.ipynb #15-019
 def _forward(
     self: SynthesisNetwork,
     x: Tensor,  # offsets, normalised, each the input that predicts the next, (time, batch, 3)
@@ -213,11 +229,13 @@ def _forward(
     state: SynthesisState | None = None,  # before the first step; None is the initial state
 ) -> tuple[Tensor, SynthesisState, WindowParameters]:  # outputs (time, batch, 1 + 6 M), last state, window over time
     "A whole sequence at once; the same numbers as `step` after `step`."
+    self._check(x, text)
     state = state if state is not None else self.initial_state(x)
     first, dtype = self.layers[0], product_dtype(x)
     h, w, c, kappa, ab = _WindowLSTMSequence.apply(
         x, *state.layers[0], *state.window, first.weight_ih, first.weight_hh, first.peephole, first.bias,
-        self.window.weight, self.window.bias, text.index, text.mask.to(x.dtype), first.clip, dtype,
+        self.window.weight, self.window.bias, text.index.contiguous(), text.mask.to(x.dtype).contiguous(),
+        first.clip, dtype,
     )  # fmt: skip
     outputs, states = [h], [LSTMState(h[-1], c)]
     for layer, old in zip(self.layers[1:], state.layers[1:], strict=True):

@@ -129,14 +129,3 @@ def test_options_that_make_no_sense(arguments, capsys):
     with pytest.raises(SystemExit):
         legibility.parse(arguments)
     assert "--lines" in capsys.readouterr().err
-
-
-def test_recogniser_reads_print():
-    pytest.importorskip("rapidocr_onnxruntime")
-    pytest.importorskip("cv2")
-    from PIL import ImageDraw, ImageFont
-
-    page, file = Image.new("RGB", (420, 64), "white"), io.BytesIO()
-    ImageDraw.Draw(page).text((16, 12), "hello from a printer", "#1b1f3b", ImageFont.load_default(36))
-    page.save(file, "PNG")
-    assert compare("hello from a printer", legibility.recogniser()(file.getvalue())).edits <= 1

@@ -180,3 +180,39 @@ def test_weight_counts(chars, weights):
 def test_sizes_are_checked(name):
     with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
         SynthesisConfig(**{name: 0})
+
+
+def test_wrong_input_is_refused_before_it_reaches_compiled_code():
+    network = make().float()
+    x, text = torch.randn(3, 2, 3), TextBatch(torch.tensor([[0, 5], [1, 1]]), torch.ones(2, 2))
+    with pytest.raises(ValueError, match="characters must be 0 to 4, got 0 to 5"):
+        network(x, text)
+    fine = TextBatch(torch.zeros(2, 2, dtype=torch.long), torch.ones(2, 2))
+    for wrong_x, wrong_text in (
+        (x[0], fine),
+        (x[:0], fine),
+        (x[..., :2], fine),
+        (x[:, :1], fine),
+        (x, TextBatch(fine.index, torch.ones(2, 3))),
+        (x, TextBatch(fine.index[:, :0], fine.mask[:, :0])),
+    ):
+        with pytest.raises(ValueError, match="must be"):
+            network(wrong_x, wrong_text)
+
+
+def test_strides_of_texts_and_derivatives_do_not_matter():
+    torch.manual_seed(0)
+    network = SynthesisNetwork(SynthesisConfig(n_chars=5, hidden_size=6, n_mixtures=2, n_window=2, points_per_char=2.0))
+    x, index = torch.randn(4, 3, 3), torch.randint(0, 5, (1, 4)).expand(3, 4)
+    results = []
+    for text in (TextBatch(index, torch.ones(1, 1).expand(3, 4)), TextBatch(index.clone(), torch.ones(3, 4))):
+        y, state, _ = network(x, text)
+        loss = (y.transpose(0, 1).contiguous().transpose(0, 1) * y.detach()).sum() + state.layers[
+            0
+        ].c.t().square().sum()
+        results.append((y, torch.autograd.grad(loss, list(network.parameters()))))
+    torch.testing.assert_close(results[0], results[1])
+    plain, end, _ = step_by_step(network, x, text, network.initial_state(x))
+    loss = (plain * plain.detach()).sum() + end.layers[0].c.square().sum()
+    expected = torch.autograd.grad(loss, list(network.parameters()))
+    torch.testing.assert_close(results[0][1], expected, rtol=1e-3, atol=1e-4)

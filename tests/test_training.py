@@ -182,17 +182,17 @@ def test_two_processes_learn_what_one_does(tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     launcher = ("-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(port))
-    two = start(tmp_path / "two", 2000, 6, 3, *launcher)
+    two = start(tmp_path / "two", 400, 6, 3, *launcher)  # few updates: rounding grows with each
     _, errors = two.communicate(timeout=240)
     assert two.returncode == 0, errors
     one = make_trainer(
-        tmp_path / "one", TrainConfig(points=2000, batch_size=6, warmup_updates=3, log_updates=1, precision="fp32")
+        tmp_path / "one", TrainConfig(points=400, batch_size=6, warmup_updates=3, log_updates=1, precision="fp32")
     )
     one.fit()
     ours = InkModel.load(tmp_path / "one" / "model.safetensors").network
     theirs = InkModel.load(tmp_path / "two" / "model.safetensors").network
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
     last = [json.loads((tmp_path / d / "log.jsonl").read_text().splitlines()[-1]) for d in ("one", "two")]
     assert last[0]["valid_nats_per_point"] == pytest.approx(last[1]["valid_nats_per_point"], abs=1e-3)
 
