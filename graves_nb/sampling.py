@@ -77,7 +77,8 @@ def sample_offsets(
     text, lengths = TextBatch.from_indices(texts), torch.tensor([len(t) for t in texts])
     x = torch.zeros(len(texts), 3)
     state, x = (network.initial_state(x), x) if prime is None else read_prime(network, text, prime)
-    rows, drawn, stopped, step = list(range(len(texts))), [[] for _ in texts], [False] * len(texts), 0
+    rows, drawn, step = list(range(len(texts))), [[] for _ in texts], 0
+    passed, stopped = [False] * len(texts), [False] * len(texts)
     while rows:
         if step % CHUNK == 0:
             draws = torch.stack([random_draws(CHUNK, generators[row]) for row in rows])
@@ -85,8 +86,10 @@ def sample_offsets(
         x = sample_mixture(split_outputs(y, bias), draws[:, step % CHUNK])
         finished, step = has_finished(window, lengths).tolist(), step + 1
         for point, row, end in zip(x, rows, finished, strict=True):
-            stopped[row] = end
-            if not end:
+            passed[row] |= end
+            pen_down = bool(drawn[row]) and bool(drawn[row][-1][2] == 0)
+            stopped[row] = passed[row] and (not pen_down or bool(point[2] == 1))
+            if pen_down or not passed[row]:
                 drawn[row].append(point)
         keep = [i for i, row in enumerate(rows) if not stopped[row] and len(drawn[row]) < max_points[row]]
         if len(keep) < len(rows):

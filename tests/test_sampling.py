@@ -39,16 +39,20 @@ def plain_line(model, text, bias, seed, limit):
     "One line, drawn by the definition: the oracle of the batched sampler."
     network, index = model.network, TextBatch.from_indices([model.alphabet.encode(text)])
     state, x = network.initial_state(torch.zeros(1, 3)), torch.zeros(1, 3)
-    generator, points = torch.Generator().manual_seed(seed), []
+    generator, points, passed = torch.Generator().manual_seed(seed), [], False
     draws = torch.cat([random_draws(256, generator) for _ in range(limit // 256 + 1)])
     with torch.no_grad():
         while len(points) < limit:
             y, state, window = network.step(x, state, index)
             x = sample_mixture(split_outputs(y, bias), draws[None, len(points)])
             phi = window_phi(window, len(text) + 1)[0]
-            if (phi[-1] > phi[:-1]).all():
+            passed = passed or bool((phi[-1] > phi[:-1]).all())
+            pen_down = bool(points) and points[-1][0, 2] == 0
+            if passed and not pen_down:
                 return torch.cat(points) if points else torch.zeros(0, 3), True
             points.append(x)
+            if passed and x[0, 2] == 1:
+                return torch.cat(points), True
     return torch.cat(points), False
 
 
