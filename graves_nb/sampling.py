@@ -72,6 +72,7 @@ def sample_offsets(
     generators: Sequence[torch.Generator],  # one for each line
     max_points: Sequence[int],  # longest line allowed, for each
     prime: Tensor | None = None,  # normalised offsets to begin with, (n, 3)
+    finish: Sequence[bool] | None = None,  # which lines end their last stroke after the stop rule; None is none
 ) -> list[tuple[Tensor, bool]]:  # of each line: normalised offsets (n, 3), whether the stop rule ended it
     "Draw lines together; a finished line leaves the batch."
     text, lengths = TextBatch.from_indices(texts), torch.tensor([len(t) for t in texts])
@@ -87,9 +88,9 @@ def sample_offsets(
         finished, step = has_finished(window, lengths).tolist(), step + 1
         for point, row, end in zip(x, rows, finished, strict=True):
             passed[row] |= end
-            pen_down = bool(drawn[row]) and bool(drawn[row][-1][2] == 0)
-            stopped[row] = passed[row] and (not pen_down or bool(point[2] == 1))
-            if pen_down or not passed[row]:
+            in_stroke = finish is not None and finish[row] and bool(drawn[row]) and bool(drawn[row][-1][2] == 0)
+            stopped[row] = passed[row] and (not in_stroke or bool(point[2] == 1))
+            if in_stroke or not passed[row]:
                 drawn[row].append(point)
         keep = [i for i, row in enumerate(rows) if not stopped[row] and len(drawn[row]) < max_points[row]]
         if len(keep) < len(rows):
@@ -134,7 +135,8 @@ def write_samples(
     generators = [torch.Generator().manual_seed(seed + i) for i in range(len(plain))]
     limits = [max_points_per_char * len(text) for text in plain]
     indices = [torch.cat([*before, text]) for text in plain]
-    lines = sample_offsets(model.network, indices, bias, generators, limits, offsets)
+    finish = [text[-1].isalnum() for text in texts]
+    lines = sample_offsets(model.network, indices, bias, generators, limits, offsets, finish)
     return [
         Sample(Ink.from_offsets(model.scaler.denormalise(points.numpy()), text=text), stopped)
         for (points, stopped), text in zip(lines, texts, strict=True)

@@ -35,7 +35,7 @@ def generators(*seeds):
     return [torch.Generator().manual_seed(seed) for seed in seeds]
 
 
-def plain_line(model, text, bias, seed, limit):
+def plain_line(model, text, bias, seed, limit, finish):
     "One line, drawn by the definition: the oracle of the batched sampler."
     network, index = model.network, TextBatch.from_indices([model.alphabet.encode(text)])
     state, x = network.initial_state(torch.zeros(1, 3)), torch.zeros(1, 3)
@@ -47,8 +47,8 @@ def plain_line(model, text, bias, seed, limit):
             x = sample_mixture(split_outputs(y, bias), draws[None, len(points)])
             phi = window_phi(window, len(text) + 1)[0]
             passed = passed or bool((phi[-1] > phi[:-1]).all())
-            pen_down = bool(points) and points[-1][0, 2] == 0
-            if passed and not pen_down:
+            in_stroke = finish and bool(points) and points[-1][0, 2] == 0
+            if passed and not in_stroke:
                 return torch.cat(points) if points else torch.zeros(0, 3), True
             points.append(x)
             if passed and x[0, 2] == 1:
@@ -58,11 +58,24 @@ def plain_line(model, text, bias, seed, limit):
 
 def test_batch_equals_single_lines_drawn_by_definition(small):
     texts = ["a", "some words", "mid"]
-    samples = sample_offsets(small.network, [ASCII.encode(t) for t in texts], 0.5, generators(3, 4, 5), [300] * 3)
-    for text, seed, (points, stopped) in zip(texts, (3, 4, 5), samples, strict=True):
-        expected, ended = plain_line(small, text, 0.5, seed, 300)
+    indices, finish = [ASCII.encode(t) for t in texts], [True, False, True]
+    samples = sample_offsets(small.network, indices, 0.5, generators(3, 4, 5), [300] * 3, None, finish)
+    for text, seed, whole, (points, stopped) in zip(texts, (3, 4, 5), finish, samples, strict=True):
+        expected, ended = plain_line(small, text, 0.5, seed, 300, whole)
         assert ended == stopped
         torch.testing.assert_close(points, expected, atol=1e-3, rtol=1e-3)
+
+
+def test_the_last_stroke_is_finished_after_a_letter_but_not_after_a_dot(small):
+    for seed in range(4):
+        at_once, whole = (
+            sample_offsets(small.network, [ASCII.encode("abc")], 0.0, generators(seed), [400], None, [finish])[0][0]
+            for finish in (False, True)
+        )
+        assert len(whole) >= len(at_once) and torch.equal(whole[: len(at_once)], at_once)
+        assert not len(whole) or whole[-1, 2] == 1
+    letter, dot = write_samples(small, ["abc", "ab."], seed=1)
+    assert letter.ink.text == "abc" and dot.ink.text == "ab." and letter.stopped and dot.stopped
 
 
 def test_limit_ends_a_line_and_says_so(small):
