@@ -1,12 +1,14 @@
 """Training: resumed = uninterrupted, two processes = one, killed at any moment, failures that lose nothing."""
 
 import json
+import math
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,9 @@ import torch
 
 from graves_nb.alphabet import Alphabet
 from graves_nb.ink import Ink, OffsetScaler
+from graves_nb.mixture import mixture_loss
 from graves_nb.model import InkModel
+from graves_nb.prediction import PredictionConfig, PredictionNetwork
 from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
 from graves_nb.training import Progress, Stage, TrainConfig, Trainer, make_examples, schedule, total_nats
 
@@ -44,26 +48,36 @@ def make_trainer(out, config=QUICK, seed=0, entries=None):
 
 
 def weights(trainer):
-    return [p.detach() for p in trainer.model.network.parameters()]
+    return [p.detach() for p in trainer.trained.parameters()]
 
 
-@pytest.mark.parametrize("stop", [1, 7, 12])
-def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, stop):
-    whole = make_trainer(tmp_path / "whole")
+KINDS = [
+    dict(),
+    dict(optimizer="rmsprop", learning_rate=1e-3, mean_over="sequence", clip_norm=float("inf")),
+    dict(optimizer="adam", learning_rate=1e-3, noise="fixed"),
+    dict(noise="adaptive", learning_rate=0.01),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(str(v) for v in kind.values()) or "defaults")
+@pytest.mark.parametrize("stop", [1, 12])
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, stop, kind):
+    config = replace(QUICK, **kind)
+    whole = make_trainer(tmp_path / "whole", config)
     end = whole.fit()
-    first = make_trainer(tmp_path / "parts")
+    first = make_trainer(tmp_path / "parts", config)
     update, calls = first.update, []
 
-    def update_then_interrupt(batch, count):
-        calls.append(count)
+    def update_then_interrupt(batch, points, lines):
+        calls.append(points)
         if len(calls) == stop:
             os.kill(os.getpid(), signal.SIGINT)
-        return update(batch, count)
+        return update(batch, points, lines)
 
     first.update = update_then_interrupt
     with pytest.raises(KeyboardInterrupt):
         first.fit()
-    second = make_trainer(tmp_path / "parts", seed=5)
+    second = make_trainer(tmp_path / "parts", config, seed=5)
     second.resume()
     assert second.progress.updates == stop
     resumed = second.fit()
@@ -77,10 +91,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, stop):
 def test_every_batch_is_seen_once_a_pass_and_stages_follow_each_other(tmp_path):
     trainer = make_trainer(tmp_path)
     seen = []
-    for batch, count in trainer._batches():
-        assert count == int(batch.mask.sum())
-        seen.append((trainer.progress.stage, trainer.progress.epoch, batch.mask.shape[1]))
-        trainer._advance(count, 0.0)
+    for batch, points, lines in trainer._batches():
+        assert (points, lines) == (int(batch.mask.sum()), batch.mask.shape[1])
+        seen.append((trainer.progress.stage, trainer.progress.epoch, lines))
+        trainer._advance(points, 0.0)
     assert [stage for stage, _, _ in seen] == sorted(stage for stage, _, _ in seen)
     assert {stage for stage, _, _ in seen} == {0, 1}
     passes = {}
@@ -154,21 +168,68 @@ def test_empty_stages_and_impossible_settings_are_refused(tmp_path):
     assert Progress().updates == 0
 
 
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(str(v) for v in kind.values()) or "defaults")
+def test_every_kind_of_training_learns(tmp_path, kind):
+    entries = []
+    config = replace(QUICK, points=12_000, log_updates=10, **kind)
+    make_trainer(tmp_path, config, entries=entries).fit()
+    losses = [entry["nats"] for entry in entries if "nats" in entry]
+    assert losses[-1] < losses[0] - 0.2
+    assert (entries[-1]["complexity"] is not None) == (kind.get("noise") == "adaptive")
+
+
+def test_an_update_of_one_line_is_the_papers(tmp_path):
+    config = replace(QUICK, batch_size=1, warmup_updates=0, optimizer="rmsprop", learning_rate=1e-4,
+                     mean_over="sequence", clip_norm=math.inf, decay_fraction=0.0)  # fmt: skip
+    trainer = make_trainer(tmp_path, config)
+    batch, points, lines = next(trainer._batches())
+    before = [w.clone() for w in weights(trainer)]
+    y = trainer.model.network(batch.x, batch.text)[0]
+    loss = (mixture_loss(y, batch.target) * batch.mask).sum()
+    gradients = torch.autograd.grad(loss, list(trainer.model.network.parameters()))
+    assert trainer.update(batch, points, lines) == pytest.approx(loss.item() / points, rel=1e-5)
+    for old, new, g in zip(before, weights(trainer), gradients, strict=True):
+        n, m = 0.05 * g**2, 0.05 * g
+        torch.testing.assert_close(new - old, -1e-4 * g / (n - m**2 + 1e-4).sqrt(), rtol=1e-3, atol=1e-7)
+
+
+def test_the_best_model_is_kept_and_training_stops_when_none_is_better(tmp_path):
+    config = replace(QUICK, points=10**9, log_updates=1, validate_minutes=0.0, patience=3)
+    trainer, losses = make_trainer(tmp_path, config), iter([3.0, 2.0, 2.5, 2.1, 2.0, 1.0])
+    trainer.validate = lambda: (next(losses), 0.0)
+    kept = []
+    trainer.report = lambda e: kept.append((tmp_path / "best.safetensors").read_bytes()) if "valid_nats_per_point" in e else None
+    end = trainer.fit()
+    assert end.updates == 5 and end.best == 1.0  # the sixth validation is the one after the end
+    assert kept[0] != kept[1] == kept[2] == kept[3] == kept[4] != kept[5]
+
+
+def test_prediction_networks_train_too(tmp_path):
+    torch.manual_seed(0)
+    network = PredictionNetwork(PredictionConfig(hidden_size=8, n_layers=2, n_mixtures=2))
+    model, entries = InkModel(network, None, OffsetScaler((0.1, 0.1), (0.3, 0.3))), []
+    config = replace(QUICK, points=12_000, log_updates=10)
+    Trainer(model, [Stage(make_inks(20, 1))], make_inks(5, 2), tmp_path, config, entries.append).fit()
+    losses = [entry["nats"] for entry in entries if "nats" in entry]
+    assert losses[-1] < losses[0] - 0.5
+    assert InkModel.load(tmp_path / "best.safetensors").kind == "prediction"
+
+
 RUN = """
 import sys, torch
 sys.path.insert(0, sys.argv[1])
 torch.set_num_threads(1)
 from test_training import make_trainer, TrainConfig
-points, batch, checkpoint = int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
+points, batch, checkpoint, noise = int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5]), sys.argv[6]
 config = TrainConfig(points=points, batch_size=batch, warmup_updates=3, log_updates=1, precision="fp32",
-                     checkpoint_minutes=checkpoint)
+                     checkpoint_minutes=checkpoint, noise=noise)
 trainer = make_trainer(sys.argv[2], config)
 trainer.fit()
 """
 
 
-def start(out, points, batch, checkpoint_minutes, *launcher):
-    arguments = [str(Path(__file__).parent), str(out), str(points), str(batch), str(checkpoint_minutes)]
+def start(out, points, batch, checkpoint_minutes, noise="none", launcher=()):
+    arguments = [str(Path(__file__).parent), str(out), str(points), str(batch), str(checkpoint_minutes), noise]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     environment["PYTHONPATH"] = str(Path(__file__).parent.parent)
     script = out.parent / f"{out.name}.py"
@@ -177,18 +238,18 @@ def start(out, points, batch, checkpoint_minutes, *launcher):
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_two_processes_learn_what_one_does(tmp_path):
+@pytest.mark.parametrize("noise", ["none", "adaptive"])
+def test_two_processes_learn_what_one_does(tmp_path, noise):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    launcher = ("-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(port))
-    two = start(tmp_path / "two", 400, 6, 3, *launcher)  # few updates: rounding grows with each
+        port = str(free.getsockname()[1])
+    launcher = ("-m", "accelerate.commands.accelerate_cli", "launch", "--num_processes", "2", "--cpu")
+    launcher += ("--main_process_port", port)
+    two = start(tmp_path / "two", 400, 6, 3, noise, launcher)  # few updates: rounding grows with each
     _, errors = two.communicate(timeout=240)
     assert two.returncode == 0, errors
-    one = make_trainer(
-        tmp_path / "one", TrainConfig(points=400, batch_size=6, warmup_updates=3, log_updates=1, precision="fp32")
-    )
-    one.fit()
+    config = TrainConfig(points=400, batch_size=6, warmup_updates=3, log_updates=1, precision="fp32", noise=noise)
+    make_trainer(tmp_path / "one", config).fit()
     ours = InkModel.load(tmp_path / "one" / "model.safetensors").network
     theirs = InkModel.load(tmp_path / "two" / "model.safetensors").network
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
