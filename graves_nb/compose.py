@@ -71,10 +71,10 @@ def draw_line(
     max_chars: int,  # longest line
     spacing: Spacing = Spacing(),
 ) -> Ink | None:  # None where the words drawn do not fit
-    "A line of some of the words, drawn without putting them back."
+    "A line of some of the words, drawn at random."
     target = rng.integers(min_chars, max_chars + 1)
     chosen, length = [], -1
-    for i in rng.permutation(len(words))[: max_chars + 1]:
+    for i in rng.integers(len(words), size=max_chars + 1):
         if length + 1 + len(words[i].text) <= max_chars:
             chosen.append(words[i])
             length += 1 + len(words[i].text)
@@ -95,7 +95,7 @@ def compose_lines(
     seed: int,
     min_chars: int = 12,  # shortest line
     max_chars: int = 60,  # longest line
-    min_words: int = 10,  # what a writer must have written to take part
+    min_words: int = 2,  # what a writer must have written to take part
     spacing: Spacing = Spacing(),
 ) -> list[Ink]:
     "Lines of random words, each by one writer; same seed, same lines."
