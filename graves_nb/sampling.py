@@ -44,10 +44,11 @@ class _Line:
         self.passed = self.added = self.stopped = False  # has it passed its text, begun a stroke since, ended?
 
     def take(self, point, finished):
-        "Whether the point was taken; if not, the line has ended."
+        "Whether the point was taken; if not, the line has ended. The first always is."
         self.passed |= finished
-        x, lifted = self.x + point[0] + self.drift, not self.points or self.points[-1][2] == 1
-        if self.passed:
+        x = self.x + point[0] + self.drift
+        if self.passed and self.points:
+            lifted = self.points[-1][2] == 1
             self.stopped = not self.finish or lifted and (self.added or x >= self.right)
             self.added |= lifted
             if self.stopped:
@@ -145,10 +146,10 @@ def sample_offsets(
 def _finished_line(line, n_chars, trace):
     "Offsets, how they ended, and the trace."
     kept = None
-    if trace and line.trace:
+    if trace:
         outputs, *window = map(torch.stack, zip(*line.trace, strict=True))
         kept = _trace_of(outputs, window, n_chars)
-    return torch.tensor(line.points).reshape(-1, 3), line.stopped, kept
+    return torch.tensor(line.points), line.stopped, kept
 
 # %% ../nbs/31_sampling.ipynb #31-023
 def _hand_of(ink):

@@ -1,4 +1,4 @@
-"""The optimiser."""
+"""The optimisers."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from graves_nb.lstm import PeepholeLSTM
-from graves_nb.optim import GateMuon, orthogonalise, split_weights
+from graves_nb.optim import GateMuon, GravesRMSprop, orthogonalise, split_weights
 
 torch.set_num_threads(1)
 
@@ -87,3 +87,85 @@ def test_state_survives_saving():
     assert second.param_groups[0]["lr"] == pytest.approx(0.1)
     kept, other = first.state[layer.weight_hh]["average"], second.state[layer.weight_hh]["average"]
     assert torch.equal(kept, other)
+
+
+def plain_rmsprop(w, gradients, lr, decay, momentum, eps):
+    "(38)-(45) for one weight, number by number."
+    n = m = move = 0.0
+    for g in gradients:
+        n = decay * n + (1 - decay) * g * g
+        m = decay * m + (1 - decay) * g
+        move = momentum * move - lr * g / (n - m * m + eps) ** 0.5
+        w += move
+    return w
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.floats(-100, 100), min_size=1, max_size=8),
+    st.floats(1e-5, 0.1),
+    st.floats(0, 0.99),
+    st.floats(0, 0.95),
+)
+def test_rmsprop_is_the_papers_for_any_gradients(gradients, lr, decay, momentum):
+    weight = torch.tensor([0.5, 0.5], dtype=torch.float64, requires_grad=True)
+    optimizer = GravesRMSprop([weight], lr=lr, decay=decay, momentum=momentum)
+    for g in gradients:
+        weight.grad = torch.tensor([g, -g], dtype=torch.float64)
+        optimizer.step()
+    expected = plain_rmsprop(0.5, gradients, lr, decay, momentum, 1e-4)
+    assert weight[0].item() == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    assert weight[1].item() == pytest.approx(1 - expected, rel=1e-6, abs=1e-9)
+
+
+def test_rmsprop_is_torchs_but_for_the_place_of_epsilon():
+    ours, theirs = (torch.tensor([1.0], dtype=torch.float64, requires_grad=True) for _ in range(2))
+    optimizers = [
+        GravesRMSprop([ours], lr=1e-3, eps=1e-12),
+        torch.optim.RMSprop([theirs], lr=1e-3, alpha=0.95, eps=0.0, centered=True, momentum=0.9),
+    ]
+    for g in (3.0, -1.0, 0.5, 2.0):
+        for weight, optimizer in zip((ours, theirs), optimizers, strict=True):
+            weight.grad = torch.tensor([g], dtype=torch.float64)
+            optimizer.step()
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-9)
+
+
+def test_rmsprop_goes_on_from_its_state():
+    torch.manual_seed(0)
+    gradients = [torch.randn(4) for _ in range(6)]
+
+    def run(weight, optimizer, some):
+        for g in some:
+            weight.grad = g.clone()
+            optimizer.step()
+
+    whole = torch.ones(4, requires_grad=True)
+    run(whole, GravesRMSprop([whole]), gradients)
+    part = torch.ones(4, requires_grad=True)
+    first = GravesRMSprop([part])
+    run(part, first, gradients[:3])
+    second = GravesRMSprop([part], lr=1.0)
+    second.load_state_dict(first.state_dict())
+    run(part, second, gradients[3:])
+    assert torch.equal(whole, part)
+
+
+def test_rmsprop_calls_its_closure_and_leaves_weights_without_gradient():
+    weight, idle = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+    optimizer = GravesRMSprop([weight, idle])
+
+    def closure():
+        optimizer.zero_grad()
+        loss = weight.square().sum()
+        loss.backward()
+        return loss
+
+    assert optimizer.step(closure).item() == 2.0
+    assert (weight < 1).all() and torch.equal(idle, torch.ones(2))
+
+
+@pytest.mark.parametrize("wrong", [dict(lr=0), dict(eps=0), dict(decay=1), dict(momentum=-0.1)])
+def test_rmsprop_refuses_impossible_settings(wrong):
+    with pytest.raises(ValueError, match="must be above 0"):
+        GravesRMSprop([torch.ones(1, requires_grad=True)], **wrong)

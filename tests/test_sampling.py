@@ -1,4 +1,4 @@
-"""Writing: the stop rule, batches, seeds, bias and primes, on a small untrained network and on the shipped model."""
+"""Writing and drawing: stop rule, batches, seeds, bias, primes, traces, on untrained networks and a shipped one."""
 
 from dataclasses import replace
 
@@ -10,8 +10,21 @@ from graves_nb.alphabet import ASCII, TextBatch
 from graves_nb.ink import Ink, OffsetScaler
 from graves_nb.mixture import random_draws, sample_mixture, split_outputs
 from graves_nb.model import InkModel
+from graves_nb.prediction import PredictionConfig, PredictionNetwork
 from graves_nb.pretrained import load_model
-from graves_nb.sampling import has_finished, prime_offsets, read_prime, sample_offsets, write, write_samples
+from graves_nb.sampling import (
+    _Line,
+    adapt_ink,
+    has_finished,
+    prime_offsets,
+    read_prime,
+    sample_ink,
+    sample_offsets,
+    take_rows,
+    trace_ink,
+    write,
+    write_samples,
+)
 from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
 from graves_nb.window import WindowParameters, window_phi
 
@@ -27,6 +40,14 @@ def small():
 
 
 @pytest.fixture(scope="module")
+def scribbler():
+    "An untrained network that knows no text."
+    torch.manual_seed(1)
+    network = PredictionNetwork(PredictionConfig(hidden_size=12, n_mixtures=4))
+    return InkModel(network, None, OffsetScaler((0.1, -0.2), (0.5, 0.4)))
+
+
+@pytest.fixture(scope="module")
 def shipped():
     return load_model()
 
@@ -36,10 +57,10 @@ def generators(*seeds):
 
 
 def plain_line(model, text, bias, seed, limit, finish):
-    "One line, drawn by the definition: the oracle of the batched sampler."
-    network, index = model.network, TextBatch.from_indices([model.alphabet.encode(text)])
+    "One line, drawn by the definition: the oracle of the batched sampler. Also the network's outputs."
+    network, index = model.network, TextBatch.from_indices([model.encode(text)])
     state, x = network.initial_state(torch.zeros(1, 3)), torch.zeros(1, 3)
-    generator, points, passed = torch.Generator().manual_seed(seed), [], False
+    generator, points, outputs, passed, strokes_since = torch.Generator().manual_seed(seed), [], [], False, 0
     draws = torch.cat([random_draws(256, generator) for _ in range(limit // 256 + 1)])
     with torch.no_grad():
         while len(points) < limit:
@@ -47,33 +68,70 @@ def plain_line(model, text, bias, seed, limit, finish):
             x = sample_mixture(split_outputs(y, bias), draws[None, len(points)])
             phi = window_phi(window, len(text) + 1)[0]
             passed = passed or bool((phi[-1] > phi[:-1]).all())
-            in_stroke = finish and bool(points) and points[-1][0, 2] == 0
-            if passed and not in_stroke:
-                return torch.cat(points) if points else torch.zeros(0, 3), True
+            begins = bool(points) and points[-1][0, 2] == 1
+            ink = model.scaler.denormalise(torch.cat([*points, x]).numpy())[:, 0].cumsum()
+            if passed and points:
+                strokes_since += bool(begins)
+                one_more = strokes_since == 1 and ink[-1] < ink[:-1].max()
+                if not finish or (begins and not one_more):
+                    return points, True, outputs
             points.append(x)
-            if passed and x[0, 2] == 1:
-                return torch.cat(points), True
-    return torch.cat(points), False
+            outputs.append(y)
+    return points, False, outputs
 
 
-def test_batch_equals_single_lines_drawn_by_definition(small):
-    texts = ["a", "some words", "mid"]
-    indices, finish = [ASCII.encode(t) for t in texts], [True, False, True]
-    samples = sample_offsets(small.network, indices, 0.5, generators(3, 4, 5), [300] * 3, None, finish)
-    for text, seed, whole, (points, stopped) in zip(texts, (3, 4, 5), finish, samples, strict=True):
-        expected, ended = plain_line(small, text, 0.5, seed, 300, whole)
-        assert ended == stopped
-        torch.testing.assert_close(points, expected, atol=1e-3, rtol=1e-3)
+@pytest.mark.parametrize("whole", [False, True])
+def test_batch_equals_single_lines_drawn_by_definition(small, whole):
+    texts, seeds = ["a", "some words", "mid", "ttt", "over"], range(3, 8)
+    indices = [ASCII.encode(t) for t in texts]
+    samples = sample_offsets(small, indices, 0.5, generators(*seeds), [300] * 5, None, [whole] * 5, trace=True)
+    for text, seed, (points, stopped, trace) in zip(texts, seeds, samples, strict=True):
+        expected, ended, outputs = plain_line(small, text, 0.5, seed, 300, whole)
+        assert ended == stopped and len(points) == len(expected) > 0
+        torch.testing.assert_close(points, torch.cat(expected), atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(trace.outputs, torch.cat(outputs), atol=1e-3, rtol=1e-3)
+        assert trace.phi.shape == (len(points), len(text))
 
 
-def test_the_last_stroke_is_finished_after_a_letter_but_not_after_a_dot(small):
+def line_by(moves, finish, passed_at, drift=0.0):
+    "The moves that a line takes."
+    line = _Line(100, finish, drift)
+    return [move for i, move in enumerate(moves) if not line.stopped and line.take(move, i >= passed_at)]
+
+
+DOWN, UP = 0.0, 1.0
+
+
+@pytest.mark.parametrize(
+    "passed_at, finish, drift, taken",
+    [
+        (2, False, 0.0, 2),  # the paper's rule: no further
+        (2, True, 0.0, 5),  # the end of the stroke, and a stroke that begins left of the edge at 3
+        (3, True, 0.0, 5),  # passed between strokes: the same
+        (2, True, 2.5, 3),  # the scale's mean is part of every move: -2 is to the right then
+        (9, True, 0.0, 9),  # not yet passed
+    ],
+)
+def test_one_more_stroke_only_if_it_begins_left_of_the_edge(passed_at, finish, drift, taken):
+    moves = [(1, 0, DOWN), (1, 0, DOWN), (1, 0, UP), (-2, 0, DOWN), (1, 0, UP), (-1, 0, DOWN), (1, 0, UP), (1, 0, UP)]
+    moves.append((2, 0, UP))
+    assert line_by(moves, finish, passed_at, drift) == moves[:taken]
+
+
+def test_a_stroke_beyond_the_edge_is_not_drawn():
+    moves = [(1, 0, UP), (0.5, 0, DOWN), (0, 0, UP)]
+    assert line_by(moves, True, 1) == moves[:1]
+    assert line_by(moves, True, 0) == moves[:1]  # the first point is always drawn
+
+
+def test_the_last_letter_is_finished_after_a_letter_but_not_after_a_dot(small):
     for seed in range(4):
         at_once, whole = (
-            sample_offsets(small.network, [ASCII.encode("abc")], 0.0, generators(seed), [400], None, [finish])[0][0]
+            sample_offsets(small, [ASCII.encode("abc")], 0.0, generators(seed), [400], None, [finish])[0][0]
             for finish in (False, True)
         )
         assert len(whole) >= len(at_once) and torch.equal(whole[: len(at_once)], at_once)
-        assert not len(whole) or whole[-1, 2] == 1
+        assert whole[-1, 2] == 1
     letter, dot = write_samples(small, ["abc", "ab."], seed=1)
     assert letter.ink.text == "abc" and dot.ink.text == "ab." and letter.stopped and dot.stopped
 
@@ -107,14 +165,14 @@ def test_global_generator_is_not_touched(small):
 
 def test_large_bias_writes_the_mode(small):
     generator = generators(0, 1)
-    runs = sample_offsets(small.network, [ASCII.encode("x")] * 2, 1e4, generator, [20] * 2)
+    runs = sample_offsets(small, [ASCII.encode("x")] * 2, 1e4, generator, [20] * 2)
     torch.testing.assert_close(runs[0][0][:1, :2], runs[1][0][:1, :2], atol=1e-4, rtol=0)
 
 
 def test_prime_is_read_as_if_it_had_been_drawn(small):
     offsets = torch.randn(6, 3).abs()
     text = TextBatch.from_indices([ASCII.encode("prime")])
-    state, x = read_prime(small.network, text, offsets)
+    state, x = read_prime(small.network, offsets, 1, text)
     stepped, last = small.network.initial_state(x), torch.zeros(1, 3)
     for row in offsets:
         _, stepped, _ = small.network.step(last, stepped, text)
@@ -129,6 +187,132 @@ def test_prime_changes_what_follows_and_is_not_returned(small):
     plain, primed = write(small, "text", seed=0), write(small, "text", seed=0, prime=prime)
     assert primed.text == "text"
     assert not np.array_equal(plain.points[:10], primed.points[:10])
+
+
+def wave(points=60, text=""):
+    t = np.linspace(0, 4 * np.pi, points)
+    return Ink.from_strokes([np.column_stack([t / 2, np.sin(t)]), [[8, 0.5], [8.5, 1]]], text=text)
+
+
+def test_ink_after_a_prime_begins_at_its_own_first_point():
+    torch.manual_seed(0)
+    network = SynthesisNetwork(SynthesisConfig(n_chars=len(ASCII), hidden_size=12, n_layers=1, points_per_char=12.0))
+    model, prime = InkModel(network, ASCII, OffsetScaler((0.1, 0.0), (0.5, 0.4))), wave(text="wave")
+    (sample,) = write_samples(model, ["some text"], seed=3, prime=prime, trace=True)
+    indices = [torch.cat([ASCII.encode("wave "), ASCII.encode("some text")])]
+    offsets = prime_offsets(model, prime)
+    ((points, _, trace),) = sample_offsets(model, indices, 0.5, generators(3), [540], offsets, [True], True)
+    expected = model.scaler.denormalise(points.numpy())
+    assert len(points) > 20
+    assert np.array_equal(sample.ink.strokes[0][0], [0, 0]) and len(sample.ink) == len(points)
+    np.testing.assert_allclose(sample.ink.offsets(), expected[1:], atol=1e-4)
+    assert len(sample.trace.outputs) == len(sample.ink.offsets()) == len(trace.outputs) - 1
+    assert torch.equal(sample.trace.outputs, trace.outputs[1:]) and torch.equal(sample.trace.phi, trace.phi[1:])
+    assert sample.trace.phi.shape[1] == len("wave some text")
+
+
+def test_a_trace_is_what_each_offset_was_drawn_from(small):
+    sample, other = write_samples(small, ["trace", "me"], bias=0.5, seed=4, trace=True)
+    offsets = torch.from_numpy(small.scaler.normalise(sample.ink.offsets()))
+    draws = random_draws(256, torch.Generator().manual_seed(4))[: len(offsets)]
+    again = sample_mixture(split_outputs(sample.trace.outputs, 0.5), draws)
+    torch.testing.assert_close(again, offsets, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(sample.trace.phi, window_phi(sample.trace.window, 5))
+    assert other.trace.phi.shape == (len(other.ink) - 1, 2)
+    assert all(p.shape == (len(offsets), 10) for p in sample.trace.window)
+
+
+@pytest.mark.parametrize("text", ["again", "a"])
+def test_reading_what_was_written_expects_the_same(small, text):
+    (sample,) = write_samples(small, [text], seed=2, trace=True)
+    trace = trace_ink(small, sample.ink)
+    torch.testing.assert_close(trace.outputs, sample.trace.outputs, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(trace.phi, sample.trace.phi, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(tuple(trace.window), tuple(sample.trace.window), atol=1e-3, rtol=1e-3)
+
+
+def test_ink_without_text_is_traced_by_a_prediction_model_only(small, scribbler):
+    ink = wave()
+    trace, state, x = trace_ink(scribbler, ink), scribbler.network.initial_state(torch.zeros(1, 3)), torch.zeros(1, 3)
+    assert trace.window is None and trace.phi is None
+    for expected, row in zip(trace.outputs, scribbler.scaler.normalise(ink.offsets()), strict=True):
+        y, state = scribbler.network.step(x, state)
+        torch.testing.assert_close(y[0], expected, atol=1e-4, rtol=1e-4)
+        x = torch.from_numpy(row)[None]
+    with pytest.raises(ValueError, match="the ink has no text"):
+        trace_ink(small, ink)
+    with pytest.raises(ValueError, match="at least 2 points, this has 1"):
+        trace_ink(scribbler, Ink.from_strokes([[[0, 0]]]))
+
+
+def test_ink_of_no_words_by_definition(scribbler):
+    inks = sample_ink(scribbler, 30, bias=0.3, seed=5, count=3)
+    for seed, ink in enumerate(inks, 5):
+        state, x = scribbler.network.initial_state(torch.zeros(1, 3)), torch.zeros(1, 3)
+        drawn = []
+        with torch.no_grad():
+            for row in random_draws(29, torch.Generator().manual_seed(seed)):
+                y, state = scribbler.network.step(x, state)
+                x = sample_mixture(split_outputs(y, 0.3), row[None])
+                drawn.append(x)
+        expected = scribbler.scaler.denormalise(torch.cat(drawn).numpy())
+        expected[-1, 2] = 1  # ink ends where its last stroke ends
+        np.testing.assert_allclose(ink.offsets(), expected, atol=1e-3)
+        assert len(ink) == 30 and ink.text == ""
+    assert np.allclose(sample_ink(scribbler, 30, bias=0.3, seed=6).points, inks[1].points, atol=1e-3)
+
+
+def test_ink_of_no_words_may_be_primed_with_or_without_a_text(scribbler):
+    plain = sample_ink(scribbler, 20, seed=1)
+    for prime in (wave(), wave(text="wave it")):
+        primed = sample_ink(scribbler, 20, seed=1, prime=prime)
+        assert len(primed) == 20 and np.array_equal(primed.strokes[0][0], [0, 0])
+        assert not np.allclose(primed.offsets(), plain.offsets(), atol=1e-3)
+        twice = sample_ink(scribbler, 20, seed=1, prime=prime, count=2)
+        assert len(twice) == 2 and np.allclose(twice[0].points, primed.points, atol=1e-3)
+
+
+def test_each_kind_of_model_is_told_what_to_use_instead(small, scribbler):
+    with pytest.raises(ValueError, match="takes a synthesis model, but the model is a prediction model: `sample_ink`"):
+        write(scribbler, "ok")
+    with pytest.raises(ValueError, match="takes a prediction model, but the model is a synthesis model: `write`"):
+        sample_ink(small)
+    for wrong in (dict(n_points=1), dict(count=0)):
+        with pytest.raises(ValueError, match="nothing to draw"):
+            sample_ink(scribbler, **wrong)
+    with pytest.raises(ValueError, match="bias"):
+        sample_ink(scribbler, 5, bias=-1)
+
+
+def test_a_style_is_a_prime_that_is_in_the_package(small, monkeypatch, tmp_path):
+    monkeypatch.setattr("graves_nb.pretrained.STYLES", tmp_path)
+    style = wave(text="wave")
+    style.save(tmp_path / "style-01.inkml")
+    expected = write(small, "text", seed=2, prime=style).points
+    for name in (1, "1", "style-01"):
+        assert np.array_equal(write(small, "text", seed=2, style=name).points, expected)
+    with pytest.raises(ValueError, match="give one of the two"):
+        write(small, "text", style=1, prime=style)
+    with pytest.raises(ValueError, match="no style 2: shipped are style-01"):
+        write(small, "text", style=2)
+
+
+def test_rows_of_states_of_any_shape():
+    state = ((torch.arange(3), torch.arange(6).view(3, 2)), WindowParameters(*torch.arange(9).view(3, 3)))
+    taken = take_rows(state, torch.tensor([2, 0]))
+    assert taken[0][0].tolist() == [2, 0] and taken[0][1].tolist() == [[4, 5], [0, 1]]
+    assert isinstance(taken[1], WindowParameters) and taken[1].kappa.tolist() == [8, 6]
+
+
+def test_ink_without_a_text_is_measured_by_its_height(small):
+    ink = wave()
+    one, other = (adapt_ink(small, replace(ink, strokes=tuple(s * k for s in ink.strokes))) for k in (1.0, 30.0))
+    np.testing.assert_allclose(one.points, other.points, atol=1e-3)
+    height = np.ptp(np.concatenate(one.strokes)[:, 1])
+    assert 1.2 < height < 1.5  # of a sine whose standard deviation is 0.45: 2 * 0.45 * sqrt(2)
+    flat = Ink.from_strokes([[[0, 0], [1, 0], [2, 0]]])
+    with pytest.raises(ValueError, match="no width or no height"):
+        adapt_ink(small, flat)
 
 
 def test_prime_may_have_any_size(small):

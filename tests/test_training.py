@@ -198,7 +198,12 @@ def test_the_best_model_is_kept_and_training_stops_when_none_is_better(tmp_path)
     trainer, losses = make_trainer(tmp_path, config), iter([3.0, 2.0, 2.5, 2.1, 2.0, 1.0])
     trainer.validate = lambda: (next(losses), 0.0)
     kept = []
-    trainer.report = lambda e: kept.append((tmp_path / "best.safetensors").read_bytes()) if "valid_nats_per_point" in e else None
+
+    def note(entry):
+        if "valid_nats_per_point" in entry:
+            kept.append((tmp_path / "best.safetensors").read_bytes())
+
+    trainer.report = note
     end = trainer.fit()
     assert end.updates == 5 and end.best == 1.0  # the sixth validation is the one after the end
     assert kept[0] != kept[1] == kept[2] == kept[3] == kept[4] != kept[5]

@@ -1,0 +1,61 @@
+"""Shipped models and styles: found by name, refused by name, and what they say of themselves."""
+
+import numpy as np
+import pytest
+
+from graves_nb.ink import Ink
+from graves_nb.pretrained import DEFAULT_MODEL, list_models, list_styles, load_model, load_style, model_card
+
+
+@pytest.fixture
+def styles(tmp_path, monkeypatch):
+    "A folder of two styles, and a file that is none."
+    monkeypatch.setattr("graves_nb.pretrained.STYLES", tmp_path)
+    for i in (1, 2):
+        Ink.from_strokes([[(0, 0), (i, 1)]], text=f"hand {i}").save(tmp_path / f"style-0{i}.inkml")
+    (tmp_path / "notes.txt").write_text("not a style")
+    return tmp_path
+
+
+def test_every_shipped_model_loads_and_says_its_kind():
+    assert DEFAULT_MODEL in list_models()
+    for name in list_models():
+        model = load_model(name)
+        assert model.kind in ("synthesis", "prediction") and not model.network.training
+        assert model_card(name).startswith(f"# {name}\n")
+    assert load_model().kind == "synthesis"
+
+
+def test_a_model_may_be_a_file_or_the_folder_of_a_run(tmp_path):
+    model = load_model()
+    path = model.save(tmp_path / "model.safetensors")
+    for name in (path, str(path), tmp_path):
+        assert load_model(name).network.config == model.network.config
+
+
+def test_styles_by_number_and_by_name(styles):
+    assert list_styles() == ["style-01", "style-02"]
+    for name in (2, "2", "02", "style-02"):
+        assert load_style(name).text == "hand 2"
+        np.testing.assert_array_equal(load_style(name).strokes[0], [[0, 0], [2, 1]])
+
+
+@pytest.mark.parametrize("name", [0, 3, -1, "notes", "style-3", "../style-01", "", "\u0662"])
+def test_what_is_no_style(styles, name):
+    with pytest.raises(ValueError, match="no style .*: shipped are style-01, style-02"):
+        load_style(name)
+
+
+def test_no_styles_at_all(tmp_path, monkeypatch):
+    monkeypatch.setattr("graves_nb.pretrained.STYLES", tmp_path / "none")
+    assert list_styles() == []
+    with pytest.raises(ValueError, match="shipped are none"):
+        load_style(1)
+
+
+def test_shipped_styles_are_ink_with_text_that_the_model_knows():
+    for i, name in enumerate(list_styles(), 1):
+        style = load_style(i)
+        assert name == f"style-{i:02d}" and style.writer == name
+        assert 25 <= len(style.text) <= 35 and len(load_model().encode(style.text)) == len(style.text)
+        assert 200 < len(style) < 1000
