@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
-# %% ../nbs/21_optim.ipynb #21-004
+# %% ../nbs/21_optim.ipynb #21-009
 class GravesRMSprop(torch.optim.Optimizer):
-    "RMSProp as in (38)-(45), centred, with momentum, the epsilon within the root."
+    "RMSProp as in (38)-(45): centred, with momentum, the epsilon within the root."
 
     def __init__(
         self,
@@ -26,34 +26,45 @@ class GravesRMSprop(torch.optim.Optimizer):
     ):
         if not (lr > 0 and 0 <= decay < 1 and 0 <= momentum < 1 and eps > 0):
             raise ValueError(
-                f"lr and eps must be above 0, decay and momentum from 0 to below 1, got {lr}, {eps}, {decay}, {momentum}"
+                "lr and eps must be above 0, decay and momentum from 0 to below 1, "
+                f"got lr={lr}, eps={eps}, decay={decay}, momentum={momentum}"
             )
-        super().__init__(params, dict(lr=lr, peak=lr, decay=decay, momentum=momentum, eps=eps))
+        super().__init__(params, dict(lr=lr, decay=decay, momentum=momentum, eps=eps))
+
+    def add_param_group(self, param_group: dict) -> None:
+        "One more group of weights; unless it says otherwise, its peak is its learning rate."
+        super().add_param_group(dict(peak=param_group.get("lr", self.defaults["lr"])) | param_group)
 
     @torch.no_grad()
     def step(self, closure: Callable | None = None) -> Tensor | None:  # what the closure returned
         "Move all weights that have a gradient."
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = _call(closure)
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
                     _rmsprop_(p, self.state[p], group["lr"], group["decay"], group["momentum"], group["eps"])
         return loss
 
+# %% ../nbs/21_optim.ipynb #21-010
+def _call(closure):
+    "What the closure of a step returns, if there is one."
+    if closure is None:
+        return None
+    with torch.enable_grad():
+        return closure()
+
 
 def _rmsprop_(p, state, lr, decay, momentum, eps):
-    "One step of (38)-(45)."
+    "One step of (38)-(45); the variance is n - m^2."
     if not state:
-        state.update({name: torch.zeros_like(p) for name in ("square", "average", "move")})
-    state["square"].mul_(decay).addcmul_(p.grad, p.grad, value=1 - decay)
-    state["average"].lerp_(p.grad, 1 - decay)
-    root = torch.addcmul(state["square"], state["average"], state["average"], value=-1).add_(eps).sqrt_()
+        state.update({name: torch.zeros_like(p) for name in ("variance", "average", "move")})
+    rest = p.grad - state["average"]
+    state["variance"].addcmul_(rest, rest, value=1 - decay).mul_(decay)
+    state["average"].add_(rest, alpha=1 - decay)
+    root = torch.add(state["variance"], eps, out=rest).sqrt_()
     p.add_(state["move"].mul_(momentum).addcdiv_(p.grad, root, value=-lr))
 
-# %% ../nbs/21_optim.ipynb #21-013
+# %% ../nbs/21_optim.ipynb #21-025
 def orthogonalise(
     x: Tensor,  # any matrix, (rows, columns)
     steps: int = 5,  # Newton-Schulz iterations
@@ -66,7 +77,7 @@ def orthogonalise(
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
     return x if wide else x.t()
 
-# %% ../nbs/21_optim.ipynb #21-019
+# %% ../nbs/21_optim.ipynb #21-031
 def split_weights(
     network: nn.Module,  # any network of this package
 ) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -75,7 +86,7 @@ def split_weights(
     rest = [p for name, p in network.named_parameters() if not name.endswith(("weight_ih", "weight_hh"))]
     return gates, rest
 
-# %% ../nbs/21_optim.ipynb #21-022
+# %% ../nbs/21_optim.ipynb #21-034
 class GateMuon(torch.optim.Optimizer):
     "Muon (Jordan et al., 2024) on each gate's block of the LSTM matrices, Adam on all other weights."
 
@@ -95,8 +106,9 @@ class GateMuon(torch.optim.Optimizer):
         super().__init__(groups, {})
 
     @torch.no_grad()
-    def step(self, closure: Callable | None = None) -> None:
+    def step(self, closure: Callable | None = None) -> Tensor | None:  # what the closure returned
         "Move all weights; several processes share the work and end with the same weights."
+        loss = _call(closure)
         gates, rest = self.param_groups
         rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         for i, p in enumerate(gates["params"]):
@@ -113,8 +125,9 @@ class GateMuon(torch.optim.Optimizer):
             p.add_(p.grad, alpha=-gates["lr"])
         for p in rest["params"]:
             _adam_(p, self.state[p], rest["lr"], rest["beta2"])
+        return loss
 
-# %% ../nbs/21_optim.ipynb #21-023
+# %% ../nbs/21_optim.ipynb #21-035
 def _orthogonal_gates_(grad):
     "Each of the four gates' blocks made orthogonal, and scaled so that a step is as long for any shape."
     for block in grad.chunk(4, dim=0):

@@ -9,8 +9,8 @@ __all__ = ['PAPER_TRAINING', 'PAPER_SYNTHESIS', 'PAPER_ROWS', 'SHIPPED', 'RECIPE
 
 # %% ../nbs/51_recipes.ipynb #51-002
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple

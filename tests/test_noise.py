@@ -175,7 +175,9 @@ def test_muon_moves_means_and_adam_the_rest():
     network = PredictionNetwork(PredictionConfig(hidden_size=6, n_layers=2, n_mixtures=2))
     noise = AdaptiveWeightNoise(network)
     gates, rest = split_weights(noise)
-    assert {id(p) for p in gates} == {id(p) for n, p in network.named_parameters() if "weight_ih" in n or "weight_hh" in n}
+    assert {id(p) for p in gates} == {
+        id(p) for n, p in network.named_parameters() if "weight_ih" in n or "weight_hh" in n
+    }
     assert {id(p) for p in noise.log_std} <= {id(p) for p in rest}
     optimizer, before = GateMuon(noise), [p.detach().clone() for p in noise.parameters()]
     with noise.drawn(seeded()):

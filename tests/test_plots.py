@@ -284,7 +284,9 @@ def test_gaussians_wider_than_the_paper_take_neither_time_nor_memory():
 def test_map_of_a_whole_line_adds_up_to_its_steps():
     ink, model = wave(200), small_model()
     trace = trace_ink(model, ink)
-    sharp = Trace(torch.cat([trace.outputs[:, :10], trace.outputs[:, 10:16] - 3, trace.outputs[:, 16:]], dim=1), None, None)
+    sharp = Trace(
+        torch.cat([trace.outputs[:, :10], trace.outputs[:, 10:16] - 3, trace.outputs[:, 16:]], dim=1), None, None
+    )
     found = density_map(model, ink, sharp)
     assert found.values.sum() * found.cell**2 == pytest.approx(199, rel=0.02)
 
