@@ -57,7 +57,9 @@ def load_style(
     style: int | str,  # its number, from 1, or its name
 ) -> Ink:  # a line with its text
     "A hand that comes with the package, to prime a model with."
-    name = f"style-{int(style):02d}" if str(style).isdecimal() else str(style)
+    name = str(style)
+    if name.isascii() and name.isdecimal():
+        name = f"style-{int(name):02d}"
     if name not in list_styles():
         raise ValueError(f"no style {style!r}: shipped are {', '.join(list_styles()) or 'none'}")
     return Ink.load(STYLES / f"{name}.inkml")

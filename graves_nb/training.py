@@ -350,6 +350,12 @@ def _validate(
 Trainer.validate = _validate
 
 # %% ../nbs/22_training.ipynb #22-032
+def _save_model(self, name):
+    "The model as it stands, with how far it was trained."
+    self.model.info |= dict(points=self.progress.points, updates=self.progress.updates)
+    self.model.save(self.out / name, torch.float32)
+
+
 def _save_checkpoint(
     self: Trainer,
 ) -> None:
@@ -364,10 +370,10 @@ def _save_checkpoint(
     )
     with replacing(self.out / "checkpoint.pt") as file:
         torch.save(state, file)
-    self.model.save(self.out / "model.safetensors", torch.float32)
+    self._save_model("model.safetensors")
 
 
-Trainer.save_checkpoint = _save_checkpoint
+Trainer._save_model, Trainer.save_checkpoint = _save_model, _save_checkpoint
 
 # %% ../nbs/22_training.ipynb #22-033
 def _resume(
@@ -483,7 +489,7 @@ def _log_validation(self):
     better = p.best is None or per_point < p.best
     p.best, p.stale = (per_point, 0) if better else (p.best, p.stale + 1)
     if better and self.accelerator.is_main_process:
-        self.model.save(self.out / "best.safetensors", torch.float32)
+        self._save_model("best.safetensors")
     self._log(**asdict(p), valid_nats_per_point=per_point, valid_nats_per_line=per_line)
 
 

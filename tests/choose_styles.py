@@ -135,8 +135,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the first line; the next take the numbers after it")
     parser.add_argument("--sheet", type=Path, help="write a picture of all styles, and of lines in them, to this file")
     options = parser.parse_args(arguments)
-    torch.set_num_threads(1)  # the same sums in the same order everywhere
-    torch.set_flush_denormal(True)
     model = load_model(options.model)
     chosen = choose(model, options.count, options.candidates, options.bias, options.seed)
     if len(chosen) < options.count:
@@ -151,4 +149,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)  # the same sums in the same order everywhere
+    torch.set_flush_denormal(True)
     main()

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from test_iamondb import Folder
 
 from graves_nb.ink import Ink
 
@@ -80,11 +81,42 @@ def test_a_prime_without_text_is_told_and_its_text_can_be_given(tmp_path):
 
 def test_help_lists_the_commands_and_every_command_has_help():
     listed = graves("--help").stdout
-    for command in ("write", "train", "evaluate", "data", "recipes", "models"):
+    for command in ("write", "sample", "train", "evaluate", "data", "recipes", "models"):
         assert command in listed
         assert graves(command, "--help").returncode == 0
-    assert graves("models").stdout.split() == ["unipen-synthesis"]
-    assert "unipen-synthesis" in graves("recipes").stdout
+    assert graves("models").stdout.split() == ["unipen-prediction", "unipen-synthesis"]
+
+
+def test_recipes_show_the_papers_figures_and_ours():
+    listed = graves("recipes").stdout
+    assert "unipen-synthesis" in listed and "(table 3, 3 layers): -1041.0 nats a line, SSE 0.41" in listed
+    assert "here, UNIPEN valid" in listed
+
+
+def test_styles_are_steady_and_a_prime_besides_is_refused(tmp_path):
+    for name in ("a", "b"):
+        assert graves("write", "hm", "-o", tmp_path / f"{name}.inkml", "--style", 2).returncode == 0
+    assert (tmp_path / "a.inkml").read_bytes() == (tmp_path / "b.inkml").read_bytes()
+    assert "one of the two" in told(
+        graves("write", "hm", "-o", tmp_path / "c.svg", "--style", 2, "--prime", tmp_path / "a.inkml")
+    )
+    assert "no style" in told(graves("write", "hm", "-o", tmp_path / "c.svg", "--style", 99))
+
+
+def test_samples_without_a_text(tmp_path):
+    run = graves("sample", "-o", tmp_path / "s.inkml", "--length", 50, "--count", 2)
+    assert run.stdout.split() == [str(tmp_path / "s-1.inkml"), str(tmp_path / "s-2.inkml")]
+    assert len(Ink.load(tmp_path / "s-2.inkml")) == 50
+    assert "synthesis model" in told(graves("sample", "-o", tmp_path / "x.svg", "--model", "unipen-synthesis"))
+
+
+def test_an_iamondb_folder_is_counted(tmp_path):
+    root = Folder(tmp_path / "iamondb").root
+    shown = graves("data", root).stdout
+    for split in ("train: 2 of 5364", "valid1: 1 of 1438", "valid2: 1 of 1518", "test: 5 of 3859"):
+        assert f"{split} lines" in shown
+    (root / "task1" / "testset_f.txt").write_text(" b01-014\n q99-999\n")
+    assert "names a form that is not here: q99-999" in graves("data", root).stdout
 
 
 def test_wrong_options_exit_with_2():
@@ -98,7 +130,10 @@ def test_starting_the_command_loads_no_torch():
 
 
 def test_train_resume_and_evaluate_on_a_small_corpus(tmp_path, unipen_folder):
-    run, small = tmp_path / "run", ["hidden_size=8", "n_mixtures=2", "n_window=2", "log_updates=1", "batch_size=4"]
+    run, small = (
+        tmp_path / "run",
+        ["hidden_size=8", "n_mixtures=2", "n_window=2", "log_updates=1", "batch_size=4", "composed=20"],
+    )
     words = ["train", "unipen-synthesis", "--data", unipen_folder, "--out", run]
     words += [w for s in small for w in ("--set", s)]
     first = graves(*words, "--set", "points=1500")
