@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['LSTMState', 'clip_derivative', 'lstm_cell', 'cell_forward_', 'cell_backward_', 'product_dtype', 'product',
-           'add_product_', 'PeepholeLSTM']
+           'add_product_', 'look_up', 'PeepholeLSTM']
 
-# %% ../nbs/10_lstm.ipynb #10-002
+# %% ../nbs/10_lstm.ipynb #10-003
 from typing import NamedTuple
 
 import torch
@@ -15,14 +15,14 @@ from torch.autograd.function import once_differentiable
 
 from . import native
 
-# %% ../nbs/10_lstm.ipynb #10-005
+# %% ../nbs/10_lstm.ipynb #10-006
 class LSTMState(NamedTuple):
     "What one LSTM layer carries from step to step, (7)-(11)."
 
     h: Tensor  # hidden output, (batch, hidden)
     c: Tensor  # memory cell, (batch, hidden)
 
-# %% ../nbs/10_lstm.ipynb #10-009
+# %% ../nbs/10_lstm.ipynb #10-010
 class _ClipDerivative(torch.autograd.Function):
     "The identity, with a clipped derivative."
 
@@ -35,7 +35,7 @@ class _ClipDerivative(torch.autograd.Function):
     def backward(ctx, grad):
         return grad.clamp(-ctx.limit, ctx.limit), None
 
-# %% ../nbs/10_lstm.ipynb #10-010
+# %% ../nbs/10_lstm.ipynb #10-011
 def clip_derivative(
     x: Tensor,  # any tensor
     limit: float | None,  # largest magnitude of the derivative; None clips nothing
@@ -43,7 +43,7 @@ def clip_derivative(
     "`x` itself; in the backward pass the derivative of the loss by it is clipped to [-limit, limit]."
     return x if limit is None else _ClipDerivative.apply(x, float(limit))
 
-# %% ../nbs/10_lstm.ipynb #10-015
+# %% ../nbs/10_lstm.ipynb #10-016
 def lstm_cell(
     gates: Tensor,  # input plus recurrent products plus bias, (batch, 4 * hidden), order i, f, g, o
     c: Tensor,  # previous cell, (batch, hidden)
@@ -58,7 +58,7 @@ def lstm_cell(
     o = torch.sigmoid(clip_derivative(o + peephole[2] * c, clip))
     return LSTMState(o * torch.tanh(c), c)
 
-# %% ../nbs/10_lstm.ipynb #10-019
+# %% ../nbs/10_lstm.ipynb #10-020
 def cell_forward_(
     gates: Tensor,  # pre-activations without peepholes, overwritten by the activations, (batch, 4 * hidden)
     c_prev: Tensor,  # previous cell, (batch, hidden)
@@ -78,7 +78,7 @@ def cell_forward_(
     torch.tanh(c, out=h)
     h.mul_(o)
 
-# %% ../nbs/10_lstm.ipynb #10-022
+# %% ../nbs/10_lstm.ipynb #10-023
 def cell_backward_(
     gates: Tensor,  # activations left by `cell_forward_`, overwritten by derivatives, (batch, 4 * hidden)
     c_prev: Tensor,  # (batch, hidden)
@@ -104,7 +104,7 @@ def cell_backward_(
     for gate, derivative in zip((i, f, g, o), (di, df, dg, do), strict=True):
         gate.copy_(derivative)
 
-# %% ../nbs/10_lstm.ipynb #10-026
+# %% ../nbs/10_lstm.ipynb #10-027
 def product_dtype(
     x: Tensor,  # any floating tensor
 ) -> torch.dtype:
@@ -112,7 +112,7 @@ def product_dtype(
     kind = x.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
-# %% ../nbs/10_lstm.ipynb #10-028
+# %% ../nbs/10_lstm.ipynb #10-029
 def product(
     a: Tensor,  # (n, k)
     b: Tensor,  # (k, m), already in `dtype`
@@ -125,7 +125,7 @@ def product(
     result = a.to(dtype) @ b
     return result.to(a.dtype) if out is None else out.copy_(result)
 
-# %% ../nbs/10_lstm.ipynb #10-032
+# %% ../nbs/10_lstm.ipynb #10-033
 def add_product_(
     total: Tensor,  # is added to, (n, m)
     a: Tensor,  # (n, k)
@@ -138,12 +138,14 @@ def add_product_(
     else:
         total += a.to(dtype) @ b
 
-# %% ../nbs/10_lstm.ipynb #10-035
-def _unroll(x, h0, c0, weight_ih, weight_hh, peephole, bias, dtype):
+# %% ../nbs/10_lstm.ipynb #10-036
+def _unroll(x, h0, c0, weight_ih, weight_hh, peephole, bias, dtype, added=None):
     "Outputs and cells, (time + 1, batch, hidden) with the initial ones first, and activations of the gates."
     steps, batch, _ = x.shape
     w_ih, w_hh = weight_ih.to(dtype), weight_hh.to(dtype)
     gates = product(x.flatten(0, 1), w_ih.t(), dtype).add_(bias).unflatten(0, (steps, batch))
+    if added is not None:
+        gates += added
     h = x.new_empty(steps + 1, batch, h0.shape[-1])
     c = torch.empty_like(h)
     h[0], c[0] = h0, c0
@@ -153,7 +155,7 @@ def _unroll(x, h0, c0, weight_ih, weight_hh, peephole, bias, dtype):
         forward_(gates[t], c[t], c[t + 1], h[t + 1], peephole)
     return h, c, gates
 
-# %% ../nbs/10_lstm.ipynb #10-037
+# %% ../nbs/10_lstm.ipynb #10-038
 def _unroll_back(dh_out, dc, h, c, gates, weight_hh, peephole, clip, dtype):
     "Derivatives by the gates' inputs at all steps, by the initial h and c, and by the peepholes."
     dgates, w_hh = gates.clone(), weight_hh.to(dtype)
@@ -165,13 +167,13 @@ def _unroll_back(dh_out, dc, h, c, gates, weight_hh, peephole, clip, dtype):
         product(dgates[t], w_hh, dtype, out=dh)
     return dgates, dh, dc, dpeephole
 
-# %% ../nbs/10_lstm.ipynb #10-039
+# %% ../nbs/10_lstm.ipynb #10-040
 class _LSTMSequence(torch.autograd.Function):
     "The time loop of one layer inside one autograd node; products that do not recur are batched over time."
 
     @staticmethod
-    def forward(ctx, x, h0, c0, weight_ih, weight_hh, peephole, bias, clip, dtype):
-        h, c, gates = _unroll(x, h0, c0, weight_ih, weight_hh, peephole, bias, dtype)
+    def forward(ctx, x, h0, c0, weight_ih, weight_hh, peephole, bias, added, clip, dtype):
+        h, c, gates = _unroll(x, h0, c0, weight_ih, weight_hh, peephole, bias, dtype, added)
         ctx.save_for_backward(x, h, c, gates, weight_ih, weight_hh, peephole)
         ctx.clip, ctx.dtype = clip, dtype
         return h[1:], c[-1].clone()
@@ -189,9 +191,19 @@ class _LSTMSequence(torch.autograd.Function):
         dx = product(flat, weight_ih.to(dtype), dtype).view_as(x) if ctx.needs_input_grad[0] else None
         dw_ih = product(narrow.t(), x.flatten(0, 1).to(dtype), dtype).to(x.dtype)
         dw_hh = product(narrow.t(), h[:-1].flatten(0, 1).to(dtype), dtype).to(x.dtype)
-        return dx, dh, dc, dw_ih, dw_hh, dpeephole, flat.sum(0), None, None
+        dadded = dgates if ctx.needs_input_grad[7] else None
+        return dx, dh, dc, dw_ih, dw_hh, dpeephole, flat.sum(0), dadded, None, None
 
-# %% ../nbs/10_lstm.ipynb #10-041
+# %% ../nbs/10_lstm.ipynb #10-042
+def look_up(
+    index: Tensor,  # of the symbols, (...), below 0 for the null vector
+    weight: Tensor,  # its columns are those of the symbols, (n, symbols)
+) -> Tensor:  # (..., n)
+    "The product of a matrix with one-hot vectors."
+    columns = weight.t().index_select(0, index.clamp_min(0).flatten()).unflatten(0, index.shape)
+    return columns if (index >= 0).all() else columns * (index >= 0).unsqueeze(-1)
+
+# %% ../nbs/10_lstm.ipynb #10-045
 class PeepholeLSTM(nn.Module):
     "One LSTM layer with peephole connections and clipped derivatives, (7)-(11)."
 
@@ -220,7 +232,7 @@ class PeepholeLSTM(nn.Module):
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}, clip={self.clip}"
 
-# %% ../nbs/10_lstm.ipynb #10-045
+# %% ../nbs/10_lstm.ipynb #10-049
 def _initial_state(
     self: PeepholeLSTM,
     like: Tensor,  # gives batch size, type and device, (..., batch, features)
@@ -232,35 +244,52 @@ def _initial_state(
 
 PeepholeLSTM.initial_state = _initial_state
 
-# %% ../nbs/10_lstm.ipynb #10-046
+# %% ../nbs/10_lstm.ipynb #10-050
+def _symbols(self, x, index):
+    "What symbols add to the gates, if there are any, and the columns of the weights for the rest of the input."
+    if index is None:
+        return None, self.weight_ih
+    count = self.input_size - x.shape[-1]
+    if count < 1 or index.shape != x.shape[:-1]:
+        raise ValueError(f"symbols must be {tuple(x.shape[:-1])} beside {self.input_size - 1} inputs or fewer, "
+                         f"got {tuple(index.shape)} beside {x.shape[-1]}")
+    return look_up(index, self.weight_ih[:, :count]), self.weight_ih[:, count:]
+
+
+PeepholeLSTM._symbols = _symbols
+
+# %% ../nbs/10_lstm.ipynb #10-051
 def _step(
     self: PeepholeLSTM,
     x: Tensor,  # input of one step, (batch, input)
     state: LSTMState,  # state before it
+    index: Tensor | None = None,  # symbols that are the first part of the input, as one-hot vectors, (batch,)
 ) -> LSTMState:
     "One step, written plainly: what sampling uses, and the oracle of the fast pass."
-    gates = x @ self.weight_ih.t() + state.h @ self.weight_hh.t() + self.bias
-    return lstm_cell(gates, state.c, self.peephole, self.clip)
+    added, weight_ih = self._symbols(x, index)
+    gates = x @ weight_ih.t() + state.h @ self.weight_hh.t() + self.bias
+    return lstm_cell(gates if added is None else gates + added, state.c, self.peephole, self.clip)
 
 
 PeepholeLSTM.step = _step
 
-# %% ../nbs/10_lstm.ipynb #10-047
+# %% ../nbs/10_lstm.ipynb #10-052
 def _forward(
     self: PeepholeLSTM,
     x: Tensor,  # inputs, (time, batch, input)
     state: LSTMState | None = None,  # before the first step; None is zeros
+    index: Tensor | None = None,  # symbols that are the first part of the input, as one-hot vectors, (time, batch)
 ) -> tuple[Tensor, LSTMState]:  # outputs (time, batch, hidden) and the state after the last step
     "A whole sequence at once; the same numbers as `step` after `step`."
-    if x.dim() != 3 or x.shape[-1] != self.input_size or not len(x):
+    if x.dim() != 3 or index is None and x.shape[-1] != self.input_size or not len(x):
         raise ValueError(f"input must be (time, batch, {self.input_size}) with a step or more, got {tuple(x.shape)}")
     h0, c0 = state if state is not None else self.initial_state(x)
     size = (x.shape[1], self.hidden_size)
     if h0.shape != size or c0.shape != size:
         raise ValueError(f"state must hold two tensors {size}, got {tuple(h0.shape)} and {tuple(c0.shape)}")
-    h, c = _LSTMSequence.apply(
-        x, h0, c0, self.weight_ih, self.weight_hh, self.peephole, self.bias, self.clip, product_dtype(x)
-    )
+    added, weight_ih = self._symbols(x, index)
+    weights = weight_ih, self.weight_hh, self.peephole, self.bias
+    h, c = _LSTMSequence.apply(x, h0, c0, *weights, added, self.clip, product_dtype(x))
     return h, LSTMState(h[-1], c)
 
 

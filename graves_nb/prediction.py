@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PredictionConfig', 'PredictionState', 'PredictionNetwork']
 
-# %% ../nbs/14_prediction.ipynb #14-002
+# %% ../nbs/14_prediction.ipynb #14-003
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .lstm import LSTMState, PeepholeLSTM, clip_derivative
 
-# %% ../nbs/14_prediction.ipynb #14-005
+# %% ../nbs/14_prediction.ipynb #14-006
 @dataclass(frozen=True)
 class PredictionConfig:
     "The prediction network of section 2; the defaults are the paper's for handwriting."
@@ -42,13 +42,13 @@ class PredictionConfig:
             raise ValueError(f'head must be "mixture", "softmax" or a number of outputs, got {self.head!r}')
         return sizes[self.head]
 
-# %% ../nbs/14_prediction.ipynb #14-008
+# %% ../nbs/14_prediction.ipynb #14-009
 class PredictionState(NamedTuple):
     "What the network carries from step to step."
 
     layers: tuple[LSTMState, ...]
 
-# %% ../nbs/14_prediction.ipynb #14-010
+# %% ../nbs/14_prediction.ipynb #14-011
 class PredictionNetwork(nn.Module):
     "Peephole LSTM layers with skip connections and a linear output, (1)-(3)."
 
@@ -63,18 +63,29 @@ class PredictionNetwork(nn.Module):
         )
         self.output = nn.Linear(n * config.n_layers, config.output_size)
 
-# %% ../nbs/14_prediction.ipynb #14-011
+# %% ../nbs/14_prediction.ipynb #14-013
+def _inputs(self, x, *below):
+    "What a layer takes: its inputs that are numbers, and indices of those that are one-hot."
+    if x.is_floating_point():
+        return torch.cat([x, *below], dim=-1), None
+    return (below[0] if below else self.output.weight.new_zeros(*x.shape, 0)), x
+
+
+PredictionNetwork._inputs = _inputs
+
+# %% ../nbs/14_prediction.ipynb #14-014
 def _initial_state(
     self: PredictionNetwork,
-    like: Tensor,  # gives batch size, type and device, (..., batch, features)
+    like: Tensor,  # gives the batch size: inputs (..., batch, features), or indices of symbols (..., batch)
 ) -> PredictionState:
     "The state before the first step: zeros."
+    like, _ = self._inputs(like)
     return PredictionState(tuple(layer.initial_state(like) for layer in self.layers))
 
 
 PredictionNetwork.initial_state = _initial_state
 
-# %% ../nbs/14_prediction.ipynb #14-012
+# %% ../nbs/14_prediction.ipynb #14-015
 def _read_out(self, hidden):
     "The outputs by those of all layers, (3)."
     return clip_derivative(self.output(torch.cat(hidden, dim=-1)), self.config.output_clip)
@@ -82,36 +93,40 @@ def _read_out(self, hidden):
 
 PredictionNetwork._read_out = _read_out
 
-# %% ../nbs/14_prediction.ipynb #14-014
+# %% ../nbs/14_prediction.ipynb #14-017
 def _step(
     self: PredictionNetwork,
-    x: Tensor,  # input of one step, (batch, features)
+    x: Tensor,  # input of one step, (batch, features), or indices of symbols, (batch,)
     state: PredictionState,  # before it
 ) -> tuple[Tensor, PredictionState]:  # outputs (batch, output_size), state
     "One step of (1)-(3), written plainly: what sampling uses, and the oracle of the fast pass."
     states, below = [], []
     for layer, old in zip(self.layers, state.layers, strict=True):
-        states.append(layer.step(torch.cat([x, *below], dim=-1), old))
+        rest, index = self._inputs(x, *below)
+        states.append(layer.step(rest, old, index))
         below = [states[-1].h]
     return self._read_out([s.h for s in states]), PredictionState(tuple(states))
 
 
 PredictionNetwork.step = _step
 
-# %% ../nbs/14_prediction.ipynb #14-016
+# %% ../nbs/14_prediction.ipynb #14-019
 def _forward(
     self: PredictionNetwork,
-    x: Tensor,  # inputs, the null vector first, (time, batch, features)
+    x: Tensor,  # inputs, the null vector first, (time, batch, features), or indices of symbols, (time, batch)
     state: PredictionState | None = None,  # before the first step; None is the initial state
 ) -> tuple[Tensor, PredictionState]:  # outputs (time, batch, output_size), state after the last step
     "A whole sequence at once; the same numbers as `step` after `step`."
     size = self.config.input_size
-    if x.dim() != 3 or x.shape[2] != size or not len(x):
-        raise ValueError(f"inputs must be (time, batch, {size}) with a time of at least 1, got {tuple(x.shape)}")
+    if (x.dim() != 3 or x.shape[2] != size if x.is_floating_point() else x.dim() != 2) or not len(x):
+        raise ValueError(
+            f"inputs must be (time, batch, {size}), or indices (time, batch), with a time of at least 1, got {tuple(x.shape)}"
+        )
     state = state if state is not None else self.initial_state(x)
     outputs, states = [], []
     for layer, old in zip(self.layers, state.layers, strict=True):
-        h, last = layer(torch.cat([x, *outputs[-1:]], dim=-1), old)
+        rest, index = self._inputs(x, *outputs[-1:])
+        h, last = layer(rest, old, index)
         outputs.append(h)
         states.append(last)
     return self._read_out(outputs), PredictionState(tuple(states))

@@ -4,13 +4,14 @@ PYTHONPATH=. python tests/choose_styles.py --model unipen-synthesis --count 8 --
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from tqdm import tqdm
 
 from graves_nb.hands import POINTS_PER_CHARACTER, Hand, fault_of_ink
 from graves_nb.ink import Ink, image_of
@@ -50,15 +51,12 @@ def standardised(
 
 def farthest_first(
     rows: np.ndarray,  # (n, features)
-    usable: Callable[[int], bool],  # asked once about each row whose turn it is
 ) -> Iterator[int]:
     "The row nearest to the mean, then ever the one that is farthest from all before."
     distance, left = -np.linalg.norm(rows - rows.mean(0), axis=1), set(range(len(rows)))
     while left:
         best = max(left, key=lambda i: (distance[i], -i))
         left.remove(best)
-        if not usable(best):
-            continue
         yield best
         here = np.linalg.norm(rows - rows[best], axis=1)
         distance = here if distance.max() <= 0 else np.minimum(distance, here)
@@ -80,21 +78,20 @@ def choose(
     bias: float,
     seed: int,  # of the first line
 ) -> list[tuple[int, Ink]]:  # seeds and lines
-    "Lines that differ most, of those that are well formed and that the model can go on with."
+    "Lines in whose hands the model writes most differently, of those that it goes on with well and steadily."
     samples = write_samples(model, [SENTENCE] * candidates, bias=bias, seed=seed, trace=True)
     good = [(seed + i, sample.ink) for i, sample in enumerate(samples) if well_formed(model, sample)]
-    print(f"{len(good)} of {candidates} lines are well formed")
-    if not good:
+    trials = [trial(model, ink, bias) for _, ink in tqdm(good, desc="trying hands", leave=False)]
+    fine = [i for i, pair in enumerate(trials) if all(well_formed(model, sample) for sample in pair)]
+    print(f"{len(good)} of {candidates} lines are well formed, {len(fine)} can be gone on with")
+    if not fine:
         return []
-    rows = standardised([ink for _, ink in good])
-    typical = abs(rows).max(1) < TYPICAL
-    good = [pair for pair, fine in zip(good, typical, strict=True) if fine]
-
-    def usable(i: int) -> bool:
-        return all(well_formed(model, sample) for sample in trial(model, good[i][1], bias))
-
-    chosen = farthest_first(rows[typical], usable)
-    return [good[i] for _, i in zip(range(count), chosen, strict=False)]
+    rows = standardised([sample.ink for i in fine for sample in trials[i]]).reshape(len(fine), len(TRIALS), -1)
+    gaps = np.linalg.norm(rows - rows.mean(1, keepdims=True), axis=2).max(1)  # from line to line, in one hand
+    usable = (gaps <= np.median(gaps)) & (abs(rows).max((1, 2)) < TYPICAL)
+    kept = [good[i] for i, use in zip(fine, usable, strict=True) if use]
+    chosen = farthest_first(rows[usable].mean(1)) if kept else []
+    return [kept[i] for _, i in zip(range(count), chosen, strict=False)]
 
 
 def save(
@@ -130,8 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", default="unipen-synthesis", help="a shipped model, a model file or a run's folder")
     parser.add_argument("--count", type=int, default=8, help="how many styles")
     parser.add_argument("--out", type=Path, required=True, help="folder for the InkML files")
-    parser.add_argument("--candidates", type=int, default=64, help="how many lines to choose from")
-    parser.add_argument("--bias", type=float, default=0.5)
+    parser.add_argument("--candidates", type=int, default=160, help="how many lines to choose from")
+    parser.add_argument("--bias", type=float, default=0.7)
     parser.add_argument("--seed", type=int, default=0, help="of the first line; the next take the numbers after it")
     parser.add_argument("--sheet", type=Path, help="write a picture of all styles, and of lines in them, to this file")
     options = parser.parse_args(arguments)
