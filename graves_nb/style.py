@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STYLE_FEATURES', 'SIZE_FEATURES', 'pen_steps', 'slant_of', 'turning_of', 'style_features', 'NearestWriter']
 
-# %% ../nbs/33_style.ipynb #33-002
+# %% ../nbs/33_style.ipynb #33-003
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ import numpy as np
 from .hands import POINTS, WIDTHS, spread, weigh
 from .ink import Ink
 
-# %% ../nbs/33_style.ipynb #33-005
+# %% ../nbs/33_style.ipynb #33-006
 STYLE_FEATURES = {
     "slant": "how far downstrokes lean to the right, degrees",
     "slope": "how far the line rises to the right, degrees",
@@ -31,7 +31,7 @@ STYLE_FEATURES = {
 }
 SIZE_FEATURES = ("width", "height")  # those that grow with the ink
 
-# %% ../nbs/33_style.ipynb #33-007
+# %% ../nbs/33_style.ipynb #33-008
 def pen_steps(
     ink: Ink,
 ) -> tuple[np.ndarray, np.ndarray]:  # on paper (n, 2), in the air (strokes - 1, 2)
@@ -41,7 +41,7 @@ def pen_steps(
     air = np.array([b[0] - a[-1] for a, b in zip(strokes[:-1], strokes[1:], strict=True)]).reshape(-1, 2)
     return paper, air
 
-# %% ../nbs/33_style.ipynb #33-010
+# %% ../nbs/33_style.ipynb #33-011
 def slant_of(
     steps: np.ndarray,  # on paper, (n, 2)
 ) -> float:  # degrees, 0 is upright
@@ -62,7 +62,7 @@ def turning_of(
     turns = np.concatenate(turns)
     return float(np.degrees(turns.mean())) if len(turns) else 0.0
 
-# %% ../nbs/33_style.ipynb #33-012
+# %% ../nbs/33_style.ipynb #33-013
 def style_features(
     ink: Ink,  # a line with its text, of printable ASCII
 ) -> np.ndarray:  # in the order of `STYLE_FEATURES`, float64
@@ -91,7 +91,7 @@ def style_features(
     ]
     return np.array(values)
 
-# %% ../nbs/33_style.ipynb #33-017
+# %% ../nbs/33_style.ipynb #33-018
 @dataclass(frozen=True)
 class NearestWriter:
     "Tells whose line it is: the writer's whose mean is nearest."
@@ -112,7 +112,9 @@ class NearestWriter:
             raise ValueError(f"there should be lines by two writers or more, got {writers}")
         means = np.array([rows[of == writer].mean(0) for writer in writers])
         within = (rows - means[np.searchsorted(writers, of)]).std(0)
-        return cls(tuple(writers), means, np.where(within > 0, within, np.maximum(rows.std(0), 1e-9)))
+        scale = np.where(within > 0, within, np.maximum(rows.std(0), 1e-9))
+        scale[[name in SIZE_FEATURES for name in STYLE_FEATURES]] = np.inf  # never counts
+        return cls(tuple(writers), means, scale)
 
     def distances(
         self,

@@ -78,7 +78,7 @@ def test_damaged_and_foreign_files(model, tmp_path):
         InkModel.load(bad)
     for kind in ("painting", None):
         save_file({"x": torch.zeros(1)}, bad, {"graves_nb": json.dumps({"version": FORMAT_VERSION, "kind": kind})})
-        with pytest.raises(ModelFileError, match=f"of kind {kind!r}, this graves_nb reads synthesis and prediction"):
+        with pytest.raises(ModelFileError, match=f"of kind {kind!r}, this graves_nb reads synthesis, prediction"):
             InkModel.load(bad)
     with pytest.raises(FileNotFoundError, match="none"):
         InkModel.load(tmp_path / "none.safetensors")

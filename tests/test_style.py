@@ -112,6 +112,7 @@ def test_the_nearest_writer_by_hand():
     means = np.array([rows[6:].mean(0), rows[:6].mean(0)])
     scale = np.concatenate([rows[6:] - means[0], rows[:6] - means[1]]).std(0)
     scale[scale == 0] = 1
+    scale[[NAMES.index(name) for name in SIZE_FEATURES]] = np.inf  # size is not asked about
     assert nearest.writers == ("a", "b")
     np.testing.assert_allclose(nearest.means, means)
     probe = scribble(77, lean=0.8)
