@@ -7,7 +7,7 @@ __all__ = ['PAPER_TRAINING', 'PAPER_SYNTHESIS', 'PAPER_ROWS', 'SHIPPED', 'RECIPE
            'faster', 'find_recipe', 'settings', 'configure', 'usable_inks', 'Corpus', 'read_split', 'read_corpus',
            'make_stages', 'new_model', 'prepare', 'measured', 'describe']
 
-# %% ../nbs/51_recipes.ipynb #51-002
+# %% ../nbs/51_recipes.ipynb #51-003
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -28,7 +28,7 @@ from .synthesis import SynthesisConfig, SynthesisNetwork
 from .training import Stage, TrainConfig, Trainer
 from .unipen import Unipen
 
-# %% ../nbs/51_recipes.ipynb #51-004
+# %% ../nbs/51_recipes.ipynb #51-005
 class Reported(NamedTuple):
     "What the paper reports of a row."
 
@@ -53,7 +53,7 @@ class Recipe:
     max_points: int = 2500  # longer lines are left out
     max_chars: int = 120  # longer lines are left out
 
-# %% ../nbs/51_recipes.ipynb #51-006
+# %% ../nbs/51_recipes.ipynb #51-007
 PAPER_TRAINING = TrainConfig(
     points=60_000_000,
     batch_size=1,
@@ -105,7 +105,7 @@ PAPER_ROWS = [
     ),
 ]
 
-# %% ../nbs/51_recipes.ipynb #51-008
+# %% ../nbs/51_recipes.ipynb #51-009
 def faster(
     recipe: Recipe,  # with the paper's settings
 ) -> Recipe:
@@ -116,7 +116,7 @@ def faster(
     about += init_from if recipe.train.noise == "adaptive" else ""
     return replace(recipe, name=name, about=about, train=train, max_points=1100)
 
-# %% ../nbs/51_recipes.ipynb #51-010
+# %% ../nbs/51_recipes.ipynb #51-011
 SHIPPED = [
     Recipe(
         "unipen-synthesis",
@@ -132,7 +132,7 @@ SHIPPED = [
         "unipen-prediction",
         "the shipped scribble: 3 x 400, no text, UNIPEN lines",
         PredictionConfig(),
-        TrainConfig(points=3_000_000, batch_size=24, learning_rate=0.01, adam_learning_rate=1e-3, decay_fraction=0.7),
+        TrainConfig(points=2_400_000, batch_size=24, learning_rate=0.01, adam_learning_rate=1e-3, decay_fraction=0.7),
         init_from="unipen-synthesis",
         composed=14_000,
         max_points=1100,
@@ -141,7 +141,7 @@ SHIPPED = [
 ]
 RECIPES = {r.name: r for r in [*PAPER_ROWS, *map(faster, PAPER_ROWS), *SHIPPED]}
 
-# %% ../nbs/51_recipes.ipynb #51-013
+# %% ../nbs/51_recipes.ipynb #51-014
 def find_recipe(
     name: str,  # as in `RECIPES`
 ) -> Recipe:
@@ -150,7 +150,7 @@ def find_recipe(
         raise KeyError(f"no recipe {name!r}; there are {', '.join(RECIPES)}")
     return RECIPES[name]
 
-# %% ../nbs/51_recipes.ipynb #51-015
+# %% ../nbs/51_recipes.ipynb #51-016
 PARTS = ("train", "network")  # fields of a recipe that hold settings of their own
 FIXED = ("name", "about", "reported")  # what no setting changes
 
@@ -162,7 +162,7 @@ def settings(
     own = {f.name: None for f in fields(recipe) if f.name not in (*PARTS, *FIXED)}
     return own | {f.name: part for part in PARTS for f in fields(getattr(recipe, part))}
 
-# %% ../nbs/51_recipes.ipynb #51-016
+# %% ../nbs/51_recipes.ipynb #51-017
 def configure(
     recipe: Recipe,  # to start from
     changes: Mapping[str, str],  # settings and their values as text, as from `--set`
@@ -180,7 +180,7 @@ def configure(
         recipe = holder if parts[key] is None else replace(recipe, **{parts[key]: holder})
     return recipe
 
-# %% ../nbs/51_recipes.ipynb #51-020
+# %% ../nbs/51_recipes.ipynb #51-021
 def usable_inks(
     recipe: Recipe,  # says how long lines may be
     inks: list[Ink],  # lines or words
@@ -197,7 +197,7 @@ class Corpus(NamedTuple):
     valid: list[Ink]  # lines of writers who are not in the training lines
     points_per_char: float  # mean length of a character
 
-# %% ../nbs/51_recipes.ipynb #51-021
+# %% ../nbs/51_recipes.ipynb #51-022
 def read_split(
     recipe: Recipe,  # says how long lines may be
     data: str | Path,  # a folder with IAM-OnDB or the UNIPEN files
@@ -239,7 +239,7 @@ def make_stages(
         lines += compose_lines(corpus.words, recipe.composed, recipe.train.seed, max_chars=recipe.max_chars)
     return [Stage(corpus.words, recipe.word_fraction)] * (recipe.word_fraction > 0) + [Stage(lines)]
 
-# %% ../nbs/51_recipes.ipynb #51-022
+# %% ../nbs/51_recipes.ipynb #51-023
 def new_model(
     recipe: Recipe,
     corpus: Corpus,
@@ -277,7 +277,7 @@ def prepare(
         trainer.resume()
     return trainer
 
-# %% ../nbs/51_recipes.ipynb #51-024
+# %% ../nbs/51_recipes.ipynb #51-025
 def measured(
     name: str,  # of a recipe
 ) -> list[dict]:  # what `graves evaluate --json` wrote, one for each run

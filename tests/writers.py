@@ -22,15 +22,31 @@ from graves_nb.sampling import write
 from graves_nb.style import NearestWriter
 from graves_nb.unipen import Unipen
 
-TEXTS = ["some other words to write", "nobody has seen this line", "a hand that is not mine"]
+TEXTS = (
+    "some other words to write",
+    "nobody has seen this line",
+    "a hand that is not mine",
+    "the weather was better then",
+    "only a few of them came",
+)
 COMPOSED = 4  # lines of a writer who has no second one, of single words
+LETTERS = 12  # lower-case ones that make a line one of words, rather than a formula, an address or capitals
+LONGEST = 45  # characters of a prime
+
+
+def count_letters(
+    ink: Ink,
+) -> int:
+    "Lower-case letters of its text."
+    return sum(map(str.islower, ink.text))
 
 
 def choose_prime(
     lines: Sequence[Ink],  # of one writer
 ) -> int:
-    "Which line to prime with: the one of a length nearest to 25 characters."
-    return min(range(len(lines)), key=lambda i: (abs(len(lines[i].text) - 25), i))
+    "Which line to prime with: the one with most lower-case letters that is not too long."
+    short = [i for i, ink in enumerate(lines) if len(ink.text) <= LONGEST]
+    return max(short, key=lambda i: (count_letters(lines[i]), len(lines[i].text), lines[i].text, -i))
 
 
 def known_lines(
@@ -38,8 +54,9 @@ def known_lines(
     words: Sequence[Ink],  # of the same
     prime: int,  # which line is left out
 ) -> list[Ink]:
-    "What the classifier may know of a writer: the other lines, or else lines composed of the writer's words."
+    "What the classifier may know of a writer: other lines, of words if possible, or lines composed of single words."
     rest = [ink for i, ink in enumerate(lines) if i != prime]
+    rest = [ink for ink in rest if count_letters(ink) >= LETTERS] or rest
     return rest or (compose_lines(words, COMPOSED, 0, max_chars=30) if words else [])
 
 
@@ -94,15 +111,17 @@ def measure(
     "Real lines that were left out, primed lines, and lines without a prime, before the same judge."
     judge = NearestWriter.fit(known)
     writers = [ink.writer for ink in primes]
-    primed = [write(model, TEXTS, bias=bias, seed=seed, prime=prime) for prime in primes]
-    unprimed = write(model, TEXTS * len(primes), bias=bias, seed=seed)
+    primed = [write(model, TEXTS, bias=bias, seed=100 * i + seed, prime=prime) for i, prime in enumerate(primes)]
+    unprimed = write(model, list(TEXTS) * len(primes), bias=bias, seed=seed)
     each = [writer for writer in writers for _ in TEXTS]
     places = ranks(judge, [ink for row in primed for ink in row], each)
+    of_words = np.repeat([count_letters(ink) >= LETTERS for ink in primes], len(TEXTS))
     figures = dict(
         writers=len(primes),
         chance=1 / len(primes),
         real=summary(ranks(judge, primes, writers)),
         primed=summary(places),
+        primed_with_words=summary(np.array(places)[of_words]),
         unprimed=summary(ranks(judge, unprimed, each)),
         places=np.array(places).reshape(len(primes), -1).tolist(),
     )
@@ -129,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", default="unipen-synthesis", help="a shipped model, a model file or a run's folder")
     parser.add_argument("--data", type=Path, required=True, help="the UNIPEN folder")
     parser.add_argument("--count", type=int, default=20, help="how many writers")
-    parser.add_argument("--bias", type=float, default=0.5)
+    parser.add_argument("--bias", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--sheet", type=Path, help="write a picture of primes and lines to this file")
@@ -140,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     primes, known = gather(lines, words, options.count)
     figures, primed = measure(model, primes, known, options.bias, options.seed)
     command = ["python", *sys.argv]
-    origin = dict(model=options.model, info=model.info, bias=options.bias, seed=options.seed, texts=TEXTS)
+    origin = dict(model=options.model, info=model.info, bias=options.bias, seed=options.seed, texts=list(TEXTS))
     result = figures | origin | provenance([*primes, *known], command)
     print(json.dumps(figures, indent=1))
     if options.json:
