@@ -239,13 +239,16 @@ def split_bytes(
     vocabulary: Vocabulary,  # of bytes, with all that occur
 ) -> tuple[Vocabulary, dict[str, Symbols]]:
     "The two splits of a file of bytes."
+    unseen = sorted(set(np.flatnonzero(np.bincount(raw, minlength=256)).tolist()) - set(vocabulary.symbols))
+    if unseen:
+        raise ValueError(f"the text has {len(unseen)} bytes that the vocabulary of {len(vocabulary)} has not: {unseen[:8]}")
     table, cut = np.zeros(256, np.uint8), int(len(raw) * TRAINED)
     table[list(vocabulary.symbols)] = np.arange(len(vocabulary))
     if not 0 < cut < len(raw):
         raise ValueError(f"a text of {len(raw)} bytes is too short to be split")
     return vocabulary, dict(train=Symbols(raw[:cut], table), valid=Symbols(raw[cut:], table))
 
-# %% ../nbs/04_corpus.ipynb #04-032
+# %% ../nbs/04_corpus.ipynb #04-033
 class TextFile(Corpus):
     "A file as a corpus: the first 96 % to train on, the last 4 % to be judged by."
 
@@ -265,7 +268,7 @@ class TextFile(Corpus):
         indices = vocabulary.lookup(symbols)
         super().__init__(path.name, vocabulary, dict(train=Symbols(indices[:cut]), valid=Symbols(indices[cut:])))
 
-# %% ../nbs/04_corpus.ipynb #04-036
+# %% ../nbs/04_corpus.ipynb #04-037
 NULL = -1  # in place of an index: the null vector
 
 
@@ -276,6 +279,14 @@ class TextPiece(NamedTuple):
     target: Tensor  # indices of the symbols to be predicted, (time, batch)
     mask: Tensor  # True where there is something to predict, (time, batch)
     reset: bool  # whether the network is to forget before it reads this
+
+    def to(self, device: torch.device) -> "TextPiece":
+        "The same on another device."
+        return TextPiece(*(t.to(device) for t in self[:3]), self.reset)
+
+    def share(self, rank: int, world: int) -> "TextPiece":
+        "The streams of one process among several."
+        return TextPiece(*(t[:, rank::world] for t in self[:3]), self.reset)
 
 
 @dataclass(frozen=True)
@@ -308,7 +319,7 @@ class Streams:
         "Sequences of each stream."
         return -(-int(np.diff(self.starts).max()) // self.length)
 
-# %% ../nbs/04_corpus.ipynb #04-037
+# %% ../nbs/04_corpus.ipynb #04-038
 def _piece(
     self: Streams,
     i: int,  # which, from 0

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['CHOICES', 'count_weights', 'Example', 'InkBatch', 'make_examples', 'collate', 'batch_outputs', 'batch_nats',
            'total_nats', 'TrainConfig', 'has_fast_bf16', 'schedule', 'make_noise', 'make_optimizer', 'Progress',
-           'Stage', 'keep_freed_memory', 'Trainer']
+           'Stage', 'keep_freed_memory', 'Loop', 'Trainer']
 
-# %% ../nbs/22_training.ipynb #22-002
+# %% ../nbs/22_training.ipynb #22-003
 import contextlib
 import ctypes
 import json
@@ -27,18 +27,18 @@ from torch import Tensor, nn
 from .alphabet import TextBatch
 from .ink import Ink, bucket_batches, pad_batch, replacing
 from .mixture import mixture_loss
-from .model import InkModel, predict
+from .model import InkModel, Model, predict
 from .noise import AdaptiveWeightNoise, WeightNoise
 from .optim import GateMuon, GravesRMSprop
 
-# %% ../nbs/22_training.ipynb #22-004
+# %% ../nbs/22_training.ipynb #22-005
 def count_weights(
     network: nn.Module,  # any network
 ) -> int:
     "How many weights training adjusts."
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
-# %% ../nbs/22_training.ipynb #22-007
+# %% ../nbs/22_training.ipynb #22-008
 class Example(NamedTuple):
     "One line as the network sees it."
 
@@ -59,7 +59,7 @@ class InkBatch(NamedTuple):
         text = None if self.text is None else TextBatch(*(t.to(device) for t in self.text))
         return InkBatch(*(t.to(device) for t in self[:3]), text)
 
-# %% ../nbs/22_training.ipynb #22-008
+# %% ../nbs/22_training.ipynb #22-009
 def make_examples(
     model: InkModel,  # gives alphabet and scale
     inks: Sequence[Ink],  # lines with their texts
@@ -76,7 +76,7 @@ def collate(
     text = None if examples[0].index is None else TextBatch.from_indices([e.index for e in examples])
     return InkBatch(x, target, mask, text)
 
-# %% ../nbs/22_training.ipynb #22-009
+# %% ../nbs/22_training.ipynb #22-010
 def batch_outputs(
     network: nn.Module,  # for prediction, or for synthesis
     batch: InkBatch,  # lines, with their texts for synthesis
@@ -93,7 +93,7 @@ def batch_nats(
     "The loss of each line, (26): minus the log density of all its points; padding adds nothing."
     return (mixture_loss(batch_outputs(network, batch), batch.target) * batch.mask).sum(0)
 
-# %% ../nbs/22_training.ipynb #22-010
+# %% ../nbs/22_training.ipynb #22-011
 @torch.no_grad()
 def total_nats(
     network: nn.Module,  # for prediction, or for synthesis
@@ -108,9 +108,9 @@ def total_nats(
         nats += batch_nats(network, batch).double().sum().item()
     return torch.tensor([nats, sum(len(e.offsets) for e in examples), len(examples)], dtype=torch.float64)
 
-# %% ../nbs/22_training.ipynb #22-016
+# %% ../nbs/22_training.ipynb #22-017
 CHOICES = dict(
-    optimizer=("muon", "adam", "rmsprop"),
+    optimizer=("muon", "adam", "rmsprop", "sgd"),
     mean_over=("point", "sequence"),
     noise=("none", "fixed", "adaptive"),
     precision=("auto", "fp32", "bf16"),
@@ -123,7 +123,8 @@ class TrainConfig:
 
     points: int = 40_000_000  # when training ends: pen positions seen
     batch_size: int = 32  # lines an update, over all processes together
-    optimizer: str = "muon"  # "muon" (`GateMuon`), "adam", or "rmsprop", the paper's (38)-(45)
+    optimizer: str = "muon"  # "muon" (`GateMuon`), "adam", "rmsprop", the paper's (38)-(45) for ink, or "sgd", for text
+    momentum: float = 0.9  # of "sgd": 0.9 for Wikipedia, 0.99 for the Penn Treebank (secs. 3.1, 3.2)
     learning_rate: float = 0.02  # with Muon, of the gate matrices
     adam_learning_rate: float = 2e-3  # with Muon, of all other weights
     mean_over: str = "point"  # what the gradient is a mean over: "point", or "sequence" as in the paper
@@ -144,13 +145,15 @@ class TrainConfig:
         for name in ("points", "batch_size", "log_updates", *rates):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must be at least 0 and below 1, got {self.momentum}")
         if not 0 <= self.decay_fraction <= 1:
             raise ValueError(f"decay_fraction must be between 0 and 1, got {self.decay_fraction}")
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
 
-# %% ../nbs/22_training.ipynb #22-017
+# %% ../nbs/22_training.ipynb #22-018
 def has_fast_bf16() -> bool:
     "Whether this processor multiplies bf16 matrices faster than fp32 ones."
     if torch.cuda.is_available():
@@ -168,7 +171,7 @@ def schedule(
     left = (config.points - points) / max(1.0, config.decay_fraction * config.points)
     return rise * 0.5 * (1 - math.cos(math.pi * min(1.0, max(0.0, left))))
 
-# %% ../nbs/22_training.ipynb #22-020
+# %% ../nbs/22_training.ipynb #22-021
 def make_noise(
     config: TrainConfig,  # says which
     network: nn.Module,  # whose weights it moves
@@ -189,9 +192,11 @@ def make_optimizer(
     groups = [dict(params=list(network.parameters()), lr=config.learning_rate, peak=config.learning_rate)]
     if config.optimizer == "rmsprop":
         return GravesRMSprop(groups)
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, momentum=config.momentum)
     return torch.optim.Adam(groups, betas=(0.9, 0.99))
 
-# %% ../nbs/22_training.ipynb #22-022
+# %% ../nbs/22_training.ipynb #22-023
 @dataclass
 class Progress:
     "How far a run has come: with the weights, all there is to resume it."
@@ -213,7 +218,7 @@ class Stage(NamedTuple):
     inks: Sequence[Ink]  # lines or words
     until: float = 1.0  # fraction of all points at which the next stage begins
 
-# %% ../nbs/22_training.ipynb #22-024
+# %% ../nbs/22_training.ipynb #22-025
 def keep_freed_memory() -> None:
     "On glibc, serve large buffers from the heap and keep it, instead of mapping and unmapping each."
     try:
@@ -223,8 +228,38 @@ def keep_freed_memory() -> None:
     mallopt(-4, 0)  # M_MMAP_MAX: no separate mappings
     mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: give nothing back below 2 GB
 
-# %% ../nbs/22_training.ipynb #22-025
-class Trainer:
+# %% ../nbs/22_training.ipynb #22-026
+class Loop:
+    "What trains a model, whatever its data. A trainer adds `_batches`, `_loss`, `_size` and `validate`."
+
+    VALIDATED = ("valid_nats_per_point", "valid_nats_per_line")  # what `validate` returns; the first one says which is best
+
+    def __init__(
+        self,
+        model: Model,  # is trained in place
+        out: str | Path,  # the run's folder: checkpoint.pt, model.safetensors, best.safetensors, log.jsonl
+        config: TrainConfig | None = None,
+        report: Callable[[dict], None] = print,  # called with each line of the log
+    ):
+        from accelerate import Accelerator
+
+        self.model, self.out, self.config = model, Path(out), config or TrainConfig()
+        bf16 = self.config.precision == "bf16" or self.config.precision == "auto" and has_fast_bf16()
+        self.accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no")
+        self.network = self.accelerator.prepare_model(model.network)
+        self.noise = make_noise(self.config, model.network)
+        self.trained = model.network if self.noise is None else self.noise
+        self.optimizer = make_optimizer(self.config, self.trained)
+        self.progress, self.report = Progress(), report
+        torch.set_flush_denormal(True)  # vanishing gradients would become denormal numbers, which are slow
+        keep_freed_memory()
+
+    def _carried(self) -> dict:
+        "What else a checkpoint holds; every process is asked."
+        return {}
+
+# %% ../nbs/22_training.ipynb #22-028
+class Trainer(Loop):
     "Trains a model on ink, stage by stage; `fit` may be interrupted and resumed at any time."
 
     def __init__(
@@ -236,24 +271,21 @@ class Trainer:
         config: TrainConfig | None = None,
         report: Callable[[dict], None] = print,  # called with each line of the log
     ):
-        from accelerate import Accelerator
-
         if not stages or not all(len(stage.inks) for stage in stages) or not valid:
             raise ValueError("training needs ink in every stage and for validation, some of it is empty")
-        self.model, self.out, self.config = model, Path(out), config or TrainConfig()
-        bf16 = self.config.precision == "bf16" or self.config.precision == "auto" and has_fast_bf16()
-        self.accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no")
+        super().__init__(model, out, config, report)
         self.stages = [(make_examples(model, s.inks), s.until) for s in stages]
         self.valid = make_examples(model, valid)
-        self.network = self.accelerator.prepare_model(model.network)
-        self.noise = make_noise(self.config, model.network)
-        self.trained = model.network if self.noise is None else self.noise
-        self.optimizer = make_optimizer(self.config, self.trained)
-        self.progress, self.report = Progress(), report
-        torch.set_flush_denormal(True)  # vanishing gradients would become denormal numbers, which are slow
-        keep_freed_memory()
 
-# %% ../nbs/22_training.ipynb #22-026
+    def _loss(self, batch) -> Tensor:
+        "The summed loss of a batch, in nats."
+        return batch_nats(self.network, batch).sum()
+
+    def _size(self) -> int:
+        "Points of the part of the curriculum that is trained on."
+        return sum(len(e.offsets) for e in self.stages[self.progress.stage][0])
+
+# %% ../nbs/22_training.ipynb #22-029
 def _batches(self):
     "Batches from where the run stands until it ends: a function of seed and progress alone."
     p, config = self.progress, self.config
@@ -277,7 +309,7 @@ def _batches(self):
 
 Trainer._batches = _batches
 
-# %% ../nbs/22_training.ipynb #22-027
+# %% ../nbs/22_training.ipynb #22-030
 def _backward(self, batch, points):
     "The gradient of the batch's summed loss, over all processes, at noisy weights if there is noise."
     p = self.progress
@@ -286,21 +318,20 @@ def _backward(self, batch, points):
             draw = torch.Generator().manual_seed(self.config.seed * 1_000_003 + p.updates)
             stack.enter_context(self.noise.drawn(draw))
         with self.accelerator.autocast():
-            loss = batch_nats(self.network, batch.to(self.accelerator.device)).sum()
+            loss = self._loss(batch.to(self.accelerator.device))
         self.accelerator.backward(loss)
     for weight in self.model.network.parameters():  # processes average their gradients
         weight.grad.mul_(self.accelerator.num_processes)
     if self.config.noise == "adaptive":
-        examples, _ = self.stages[p.stage]
-        p.complexity = self.noise.collect(points / sum(len(e.offsets) for e in examples))
+        p.complexity = self.noise.collect(points / self._size())
     return loss.item()
 
 
-Trainer._backward = _backward
+Loop._backward = _backward
 
-# %% ../nbs/22_training.ipynb #22-028
+# %% ../nbs/22_training.ipynb #22-031
 def _update(
-    self: Trainer,
+    self: Loop,
     batch: InkBatch,  # this process's share
     points: int,  # of the whole batch, over all processes
     lines: int,  # of the whole batch
@@ -324,18 +355,18 @@ def _update(
     return loss / int(batch.mask.sum())
 
 
-Trainer.update = _update
+Loop.update = _update
 
-# %% ../nbs/22_training.ipynb #22-029
+# %% ../nbs/22_training.ipynb #22-032
 def _advance(self, points, minutes):
     "Note that one more batch has been learned."
     p = self.progress
     p.position, p.updates, p.points, p.minutes = p.position + 1, p.updates + 1, p.points + points, minutes
 
 
-Trainer._advance = _advance
+Loop._advance = _advance
 
-# %% ../nbs/22_training.ipynb #22-030
+# %% ../nbs/22_training.ipynb #22-033
 def _validate(
     self: Trainer,
 ) -> tuple[float, float]:  # nats per point, nats per line
@@ -349,7 +380,7 @@ def _validate(
 
 Trainer.validate = _validate
 
-# %% ../nbs/22_training.ipynb #22-032
+# %% ../nbs/22_training.ipynb #22-035
 def _save_model(self, name):
     "The model as it stands, with how far it was trained."
     self.model.info |= dict(points=self.progress.points, updates=self.progress.updates)
@@ -357,9 +388,10 @@ def _save_model(self, name):
 
 
 def _save_checkpoint(
-    self: Trainer,
+    self: Loop,
 ) -> None:
     "All that resuming needs in `checkpoint.pt`, and what writes in `model.safetensors`."
+    carried = self._carried()
     if not self.accelerator.is_main_process:
         return
     state = dict(
@@ -367,17 +399,18 @@ def _save_checkpoint(
         optimizer=self.optimizer.state_dict(),
         progress=asdict(self.progress),
         config=asdict(self.config),
+        carried=carried,
     )
     with replacing(self.out / "checkpoint.pt") as file:
         torch.save(state, file)
     self._save_model("model.safetensors")
 
 
-Trainer._save_model, Trainer.save_checkpoint = _save_model, _save_checkpoint
+Loop._save_model, Loop.save_checkpoint = _save_model, _save_checkpoint
 
-# %% ../nbs/22_training.ipynb #22-033
+# %% ../nbs/22_training.ipynb #22-036
 def _resume(
-    self: Trainer,
+    self: Loop,
 ) -> None:
     "Go back to the run's last checkpoint; learning rates are those of the configuration given now."
     path = self.out / "checkpoint.pt"
@@ -388,7 +421,7 @@ def _resume(
         state = torch.load(path, weights_only=True, map_location="cpu")
         self.trained.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.progress = Progress(**state["progress"])
+        self.progress, self.carried = Progress(**state["progress"]), state.get("carried", {})
     except (LookupError, OSError, RuntimeError, TypeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise ValueError(f"cannot resume from {path}: it is damaged, or of another network: {error}") from error
     for group, peak in zip(self.optimizer.param_groups, peaks, strict=True):
@@ -396,9 +429,9 @@ def _resume(
     self._trim_log()
 
 
-Trainer.resume = _resume
+Loop.resume = _resume
 
-# %% ../nbs/22_training.ipynb #22-034
+# %% ../nbs/22_training.ipynb #22-037
 def _trim_log(self):
     "Drop lines of the log from after the checkpoint: those updates will be made again."
     path = self.out / "log.jsonl"
@@ -410,9 +443,9 @@ def _trim_log(self):
         file.write("".join(line + "\n" for line in kept).encode())
 
 
-Trainer._trim_log = _trim_log
+Loop._trim_log = _trim_log
 
-# %% ../nbs/22_training.ipynb #22-035
+# %% ../nbs/22_training.ipynb #22-038
 def _log(self, **entry):
     "One line of the run's log, for people and for programs."
     if self.accelerator.is_main_process:
@@ -421,9 +454,9 @@ def _log(self, **entry):
         self.report(entry)
 
 
-Trainer._log = _log
+Loop._log = _log
 
-# %% ../nbs/22_training.ipynb #22-036
+# %% ../nbs/22_training.ipynb #22-039
 class _Timer:
     "Whether some minutes have passed since the last time they had."
 
@@ -436,9 +469,9 @@ class _Timer:
         self.last = time.monotonic()
         return True
 
-# %% ../nbs/22_training.ipynb #22-038
+# %% ../nbs/22_training.ipynb #22-041
 def _fit(
-    self: Trainer,
+    self: Loop,
     minutes: float | None = None,  # stop, resumably, after so long; None trains to the end
 ) -> Progress:
     "Train until the points or the minutes are used up; when interrupted, the last whole update is kept."
@@ -472,9 +505,9 @@ def _fit(
     return p
 
 
-Trainer.fit = _fit
+Loop.fit = _fit
 
-# %% ../nbs/22_training.ipynb #22-039
+# %% ../nbs/22_training.ipynb #22-042
 def _agree(self, yes):
     "Whether any process says yes, in all processes."
     if self.accelerator.num_processes == 1:
@@ -485,17 +518,17 @@ def _agree(self, yes):
 
 def _log_validation(self):
     "Validate, and keep the model where it is the best yet."
-    p, (per_point, per_line) = self.progress, self.validate()
-    better = p.best is None or per_point < p.best
-    p.best, p.stale = (per_point, 0) if better else (p.best, p.stale + 1)
+    p, scores = self.progress, self.validate()
+    better = p.best is None or scores[0] < p.best
+    p.best, p.stale = (scores[0], 0) if better else (p.best, p.stale + 1)
     if better and self.accelerator.is_main_process:
         self._save_model("best.safetensors")
-    self._log(**asdict(p), valid_nats_per_point=per_point, valid_nats_per_line=per_line)
+    self._log(**asdict(p), **dict(zip(self.VALIDATED, scores, strict=True)))
 
 
-Trainer._agree, Trainer._log_validation = _agree, _log_validation
+Loop._agree, Loop._log_validation = _agree, _log_validation
 
-# %% ../nbs/22_training.ipynb #22-041
+# %% ../nbs/22_training.ipynb #22-044
 @contextlib.contextmanager
 def _deferred_signals():
     "Note SIGINT and SIGTERM in the list that it gives, instead of breaking off; only the main thread may."
