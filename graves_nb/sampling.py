@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['CHUNK', 'has_finished', 'take_rows', 'null_first', 'read_prime', 'Trace', 'sample_offsets', 'adapt_ink',
-           'prime_offsets', 'Sample', 'write_samples', 'write', 'trace_ink', 'sample_ink']
+           'prime_offsets', 'Sample', 'write_samples', 'write', 'trace_ink', 'sample_ink', 'sample_text']
 
-# %% ../nbs/31_sampling.ipynb #31-002
+# %% ../nbs/31_sampling.ipynb #31-003
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,14 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from .alphabet import TextBatch
+from .corpus import NULL
 from .hands import Hand, measure_hand, rescale, spread
 from .ink import Ink
 from .mixture import random_draws, sample_mixture, split_outputs
-from .model import InkModel
+from .model import InkModel, TextModel
 from .pretrained import load_style
+from .softmax import sample_softmax
 from .window import WindowParameters, window_phi
 
-# %% ../nbs/31_sampling.ipynb #31-005
+# %% ../nbs/31_sampling.ipynb #31-006
 def has_finished(
     window: WindowParameters,  # the window at this step, (batch, K) each
     lengths: Tensor,  # characters of each text, U, (batch,)
@@ -33,7 +35,7 @@ def has_finished(
     inside = torch.arange(phi.shape[1]) < lengths[:, None]
     return (after > phi.masked_fill(~inside, float("-inf"))).all(1)
 
-# %% ../nbs/31_sampling.ipynb #31-010
+# %% ../nbs/31_sampling.ipynb #31-011
 class _Line:
     "A line while it is drawn: says which points belong to it."
 
@@ -61,7 +63,7 @@ class _Line:
     def done(self):
         return self.stopped or len(self.points) >= self.limit
 
-# %% ../nbs/31_sampling.ipynb #31-014
+# %% ../nbs/31_sampling.ipynb #31-015
 def take_rows(
     state,  # of some lines: a tensor (batch, ...), or a tuple of such
     rows: Tensor,  # indices of those to keep
@@ -72,7 +74,7 @@ def take_rows(
     parts = [take_rows(part, rows) for part in state]
     return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
 
-# %% ../nbs/31_sampling.ipynb #31-017
+# %% ../nbs/31_sampling.ipynb #31-018
 def null_first(
     offsets: Tensor,  # normalised, (n, 3)
 ) -> Tensor:  # (n, 1, 3)
@@ -91,7 +93,7 @@ def read_prime(
     state = (network(inputs) if text is None else network(inputs, text))[1]
     return state, offsets[-1].repeat(lines, 1)
 
-# %% ../nbs/31_sampling.ipynb #31-019
+# %% ../nbs/31_sampling.ipynb #31-020
 class Trace(NamedTuple):
     "What a network expected, step by step: row t before it saw row t of the ink's offsets."
 
@@ -105,7 +107,7 @@ def _trace_of(outputs, window, n_chars):
     window = WindowParameters(*window)
     return Trace(outputs, window, window_phi(window, n_chars))
 
-# %% ../nbs/31_sampling.ipynb #31-020
+# %% ../nbs/31_sampling.ipynb #31-021
 CHUNK = 256  # points whose random numbers are drawn at once
 
 
@@ -142,7 +144,7 @@ def sample_offsets(
             state, x, lengths, draws, text = take_rows((state, x, lengths, draws, text), index)
     return [_finished_line(line, len(t), trace) for line, t in zip(lines, texts, strict=True)]
 
-# %% ../nbs/31_sampling.ipynb #31-021
+# %% ../nbs/31_sampling.ipynb #31-022
 def _finished_line(line, n_chars, trace):
     "Offsets, how they ended, and the trace."
     kept = None
@@ -151,7 +153,7 @@ def _finished_line(line, n_chars, trace):
         kept = _trace_of(outputs, window, n_chars)
     return torch.tensor(line.points), line.stopped, kept
 
-# %% ../nbs/31_sampling.ipynb #31-023
+# %% ../nbs/31_sampling.ipynb #31-024
 def _hand_of(ink):
     "Letter width and points a letter; without a text, letters are taken to be as wide as they are high."
     if ink.text.strip():
@@ -183,7 +185,7 @@ def prime_offsets(
         raise ValueError(f"the prime needs at least 2 points, it has {len(prime)}")
     return torch.as_tensor(model.scaler.normalise(adapt_ink(model, prime).offsets()))
 
-# %% ../nbs/31_sampling.ipynb #31-025
+# %% ../nbs/31_sampling.ipynb #31-026
 def _ink_of(model, offsets, text="", primed=False):
     "Ink that starts at (0, 0), of normalised offsets."
     ink = Ink.from_offsets(model.scaler.denormalise(offsets.numpy()), text=text)
@@ -192,7 +194,7 @@ def _ink_of(model, offsets, text="", primed=False):
     first, *rest = ink.strokes
     return Ink.from_strokes([stroke - first[1] for stroke in (first[1:], *rest)], text=text)
 
-# %% ../nbs/31_sampling.ipynb #31-027
+# %% ../nbs/31_sampling.ipynb #31-028
 class Sample(NamedTuple):
     "A line as it was drawn."
 
@@ -231,14 +233,14 @@ def write_samples(
     lines = sample_offsets(model, indices, bias, generators, limits, offsets, finish, trace)
     return [_sample_of(model, *line, text, prime is not None) for line, text in zip(lines, texts, strict=True)]
 
-# %% ../nbs/31_sampling.ipynb #31-028
+# %% ../nbs/31_sampling.ipynb #31-029
 def _sample_of(model, points, stopped, trace, text, primed):
     "The line; the step from the prime to its first point is left out of ink and trace alike."
     if trace is not None and primed:
         trace = Trace(trace.outputs[1:], WindowParameters(*(p[1:] for p in trace.window)), trace.phi[1:])
     return Sample(_ink_of(model, points, text, primed), stopped, trace)
 
-# %% ../nbs/31_sampling.ipynb #31-029
+# %% ../nbs/31_sampling.ipynb #31-030
 def write(
     model: InkModel,  # from `load_model`
     text: str | Sequence[str],  # a line, or several
@@ -255,7 +257,7 @@ def write(
     inks = [sample.ink for sample in write_samples(model, texts, bias, seed, prime)]
     return inks[0] if isinstance(text, str) else inks
 
-# %% ../nbs/31_sampling.ipynb #31-042
+# %% ../nbs/31_sampling.ipynb #31-043
 @torch.no_grad()
 def trace_ink(
     model: InkModel,  # either kind
@@ -272,7 +274,7 @@ def trace_ink(
     y, _, window = model.network(inputs, TextBatch.from_indices([model.encode(ink.text)]))
     return _trace_of(y[:, 0], [p[:, 0] for p in window], len(ink.text))
 
-# %% ../nbs/31_sampling.ipynb #31-046
+# %% ../nbs/31_sampling.ipynb #31-047
 @torch.no_grad()
 def sample_ink(
     model: InkModel,  # a prediction model
@@ -299,3 +301,30 @@ def sample_ink(
         drawn.append(x)
     inks = [_ink_of(model, offsets, primed=prime is not None) for offsets in torch.stack(drawn, dim=1)]
     return inks[0] if count is None else inks
+
+# %% ../nbs/31_sampling.ipynb #31-051
+@torch.no_grad()
+def sample_text(
+    model: TextModel,  # from `load_model("wiki")`, or trained
+    length: int = 1000,  # symbols to draw: bytes, characters or words, as the model has them
+    prime: str | bytes = "",  # to go on with; it is not part of the answer
+    temperature: float = 1.0,  # below 1 likelier symbols, above 1 more various ones
+    seed: int = 0,  # of the first text; the next ones take the numbers after it
+    count: int | None = None,  # how many texts; None is a single one
+) -> str | list[str]:  # a list if a count is given; bytes that are no UTF-8 are shown as \ufffd
+    "Draw text."
+    _check_kind(model, "text", "`write` and `sample_ink` draw ink")
+    if length < 1 or (count is not None and count < 1):
+        raise ValueError(f"there is nothing to draw: length {length}, count {count}")
+    lines, generators = count or 1, [torch.Generator().manual_seed(seed + i) for i in range(count or 1)]
+    read = torch.tensor([NULL, *model.vocabulary.encode(prime).tolist()])[:, None].repeat(1, lines)
+    y, state = model.network(read)
+    y, drawn = y[-1], []
+    for step in range(length):
+        rows = [sample_softmax(row[None], g, temperature) for row, g in zip(y, generators, strict=True)]
+        drawn.append(torch.cat(rows))
+        if step < length - 1:
+            y, state = model.network.step(drawn[-1], state)
+    texts = [model.vocabulary.decode(row) for row in torch.stack(drawn, dim=1)]
+    texts = [text.decode(errors="replace") if isinstance(text, bytes) else text for text in texts]
+    return texts[0] if count is None else texts

@@ -36,7 +36,8 @@ def perplexity(
     characters_per_word: float = CHARACTERS_PER_WORD,  # blanks and ends of sentences included; 1 if symbols are words
 ) -> float:
     "How many words the network seems to choose from."
-    return 2 ** (bits_per_character * characters_per_word)
+    exponent = bits_per_character * characters_per_word
+    return 2.0**exponent if exponent < 1024 else math.inf
 
 
 def softmax_errors(

@@ -23,7 +23,8 @@ from graves_nb.style import SIZE_FEATURES, STYLE_FEATURES, style_features
 SENTENCE = "the quick brown fox jumps over"  # what a style shows of its letters
 TRIALS = ("written in the same hand", "another line of it")  # what each must be able to write, and the sheet shows
 FEWEST_POINTS = 2  # for which the window looks at each letter, or it was skipped
-TYPICAL = 2.5  # largest distance from the mean of any feature, in standard deviations: beyond, something went wrong
+STEADY = 0.8  # share of hands whose lines are alike enough: the steadiest of all are those that a prime hardly moves
+TYPICAL = 3.0  # largest distance from the mean of any feature, in standard deviations: beyond, something went wrong
 
 
 def well_formed(
@@ -88,7 +89,7 @@ def choose(
         return []
     rows = standardised([sample.ink for i in fine for sample in trials[i]]).reshape(len(fine), len(TRIALS), -1)
     gaps = np.linalg.norm(rows - rows.mean(1, keepdims=True), axis=2).max(1)  # from line to line, in one hand
-    usable = (gaps <= np.median(gaps)) & (abs(rows).max((1, 2)) < TYPICAL)
+    usable = (gaps <= np.quantile(gaps, STEADY)) & (abs(rows).max((1, 2)) < TYPICAL)
     kept = [good[i] for i, use in zip(fine, usable, strict=True) if use]
     chosen = farthest_first(rows[usable].mean(1)) if kept else []
     return [kept[i] for _, i in zip(range(count), chosen, strict=False)]
@@ -127,8 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", default="unipen-synthesis", help="a shipped model, a model file or a run's folder")
     parser.add_argument("--count", type=int, default=8, help="how many styles")
     parser.add_argument("--out", type=Path, required=True, help="folder for the InkML files")
-    parser.add_argument("--candidates", type=int, default=160, help="how many lines to choose from")
-    parser.add_argument("--bias", type=float, default=0.7)
+    parser.add_argument("--candidates", type=int, default=64, help="how many lines to choose from")
+    parser.add_argument("--bias", type=float, default=0.5)
     parser.add_argument("--seed", type=int, default=0, help="of the first line; the next take the numbers after it")
     parser.add_argument("--sheet", type=Path, help="write a picture of all styles, and of lines in them, to this file")
     options = parser.parse_args(arguments)

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from graves_nb.compose import compose_lines
-from graves_nb.evaluation import provenance
+from graves_nb.evaluation import digest, provenance
 from graves_nb.ink import Ink, image_of
 from graves_nb.model import InkModel
 from graves_nb.pretrained import load_model
@@ -160,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     figures, primed = measure(model, primes, known, options.bias, options.seed)
     command = ["python", *sys.argv]
     origin = dict(model=options.model, info=model.info, bias=options.bias, seed=options.seed, texts=list(TEXTS))
-    result = figures | origin | provenance([*primes, *known], command)
+    result = figures | origin | provenance(digest([*primes, *known]), command)
     print(json.dumps(figures, indent=1))
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,394 @@
+"""Text: corpora, streams, look-up, evaluation at rest and dynamic, training, recipes, sampling, compression."""
+
+import json
+import math
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from graves_nb.compression import CompressedFileError, compress, decompress, read_header
+from graves_nb.corpus import (
+    ALL_BYTES,
+    NULL,
+    HutterPrize,
+    PennTreebank,
+    Streams,
+    Symbols,
+    TextFile,
+    Vocabulary,
+)
+from graves_nb.evaluation import evaluate
+from graves_nb.model import TextModel
+from graves_nb.prediction import PredictionConfig, PredictionNetwork
+from graves_nb.recipes import RECIPES, configure, describe, prepare
+from graves_nb.sampling import sample_text, write
+from graves_nb.softmax import sample_softmax, softmax_loss
+from graves_nb.text_evaluation import Dynamic, adapting, evaluate_text, gradient_squares, text_losses
+from graves_nb.text_recipes import PAPER_TEXT, TEXT_RECIPES, faster_text
+from graves_nb.training import count_weights
+
+torch.set_num_threads(1)
+
+
+def network_of(symbols, hidden=6, layers=2, seed=0, clip=1.0):
+    torch.manual_seed(seed)
+    config = PredictionConfig(symbols, hidden, layers, "softmax", lstm_clip=clip, output_clip=None)
+    network = PredictionNetwork(config)
+    for p in network.parameters():
+        torch.nn.init.normal_(p, std=0.4)
+    return network
+
+
+def random_symbols(n, kinds=5, seed=0):
+    return Symbols(np.random.default_rng(seed).integers(kinds, size=n).astype(np.uint8))
+
+
+def letters(kinds=5):
+    return Vocabulary("char", tuple("abcdefghij"[:kinds]))
+
+
+# -- corpora
+
+
+PENN = dict(
+    train=" the <unk> sat on N mats \n\n it was N \n",
+    valid=" the mats \n",
+    test=" it sat \n",
+)
+
+
+@pytest.fixture
+def penn(tmp_path):
+    for name, text in PENN.items():
+        (tmp_path / f"ptb.{name}.txt").write_text(text)
+    return tmp_path
+
+
+def test_penn_treebank_by_words_counts_ends_of_sentences(penn):
+    corpus = PennTreebank(penn, "word")
+    assert corpus.report() == dict(train=6 + 1 + 3 + 1, valid=3, test=3, vocabulary=9)
+    assert corpus.vocabulary.decode(corpus.split("train")[:]) == "the <unk> sat on N mats\nit was N\n"
+    assert corpus.vocabulary.encode("a dog sat").tolist() == corpus.vocabulary.encode("<unk> <unk> sat").tolist()
+
+
+def test_penn_treebank_by_characters(penn):
+    corpus = PennTreebank(penn)
+    text = "the <unk> sat on N mats\nit was N\n"
+    assert corpus.vocabulary.symbols == tuple(sorted(set(text)))
+    assert len(corpus.split("train")) == len(text) and corpus.split("train")[:].dtype == np.int64
+
+
+@pytest.mark.parametrize("damage, message", [
+    (lambda f: (f / "ptb.valid.txt").unlink(), "it has no ptb.valid.txt"),
+    (lambda f: (f / "ptb.test.txt").write_text("zoo\n"), "test: the text has 1 chars that the vocabulary .*'z'"),
+    (lambda f: (f / "ptb.train.txt").write_bytes(b""), "ptb.train.txt is empty"),
+    (lambda f: (f / "ptb.train.txt").write_bytes(b"a\xff\n"), "not UTF-8 at byte 1 .0xff."),
+])  # fmt: skip
+def test_a_faulty_penn_treebank_is_told(penn, damage, message):
+    damage(penn)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        PennTreebank(penn)
+
+
+def test_levels_and_splits_are_checked(penn):
+    with pytest.raises(ValueError, match="level must be"):
+        PennTreebank(penn, "byte")
+    with pytest.raises(ValueError, match="has the splits train, valid, test, not 'dev'"):
+        PennTreebank(penn).split("dev")
+
+
+def test_wikipedia_raw_and_zipped(tmp_path):
+    content = bytes(range(0, 250, 5)) * 10
+    (tmp_path / "enwik8").write_bytes(content)
+    with zipfile.ZipFile(tmp_path / "enwik8.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(tmp_path / "enwik8", "enwik8")
+    for name in ("enwik8", "enwik8.zip"):
+        corpus = HutterPrize(tmp_path / name)
+        assert corpus.report() == dict(train=480, valid=20, vocabulary=50)
+        decoded = b"".join(corpus.vocabulary.decode(corpus.split(part)[:]) for part in ("train", "valid"))
+        assert decoded == content
+    assert isinstance(HutterPrize(tmp_path / "enwik8").split("valid").raw, np.memmap)
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.writestr("a", "x")
+        archive.writestr("b", "y")
+    with pytest.raises(ValueError, match="should hold one file, it holds 2"):
+        HutterPrize(tmp_path / "two.zip")
+
+
+@pytest.mark.parametrize("content, message", [(b"", "is empty"), (b"a", "too short to be split")])
+def test_files_that_are_too_small(tmp_path, content, message):
+    (tmp_path / "f").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        TextFile(tmp_path / "f")
+    with pytest.raises(FileNotFoundError, match="there is no"):
+        TextFile(tmp_path / "g")
+
+
+@given(st.text(max_size=60))
+def test_what_is_encoded_comes_back(text):
+    assert ALL_BYTES.decode(ALL_BYTES.encode(text)) == text.encode()
+    if text:
+        vocabulary = Vocabulary("char", sorted(set(text)))
+        assert vocabulary.decode(vocabulary.encode(text)) == text
+
+
+# -- streams
+
+
+@given(st.integers(1, 120), st.integers(1, 6), st.integers(1, 9), st.integers(0, 4))
+def test_every_symbol_is_predicted_once_from_the_one_before(n, batch_size, length, reset_every):
+    symbols = Symbols(np.arange(n, dtype=np.uint8))
+    if n < batch_size * length:
+        with pytest.raises(ValueError, match="too short"):
+            Streams(symbols, batch_size, length, reset_every)
+        return
+    pieces = list(Streams(symbols, batch_size, length, reset_every))
+    assert sorted(torch.cat([p.target[p.mask] for p in pieces]).tolist()) == list(range(n))
+    for i, piece in enumerate(pieces):
+        expected = torch.where(piece.target == 0, NULL, piece.target - 1)
+        assert torch.equal(piece.x[piece.mask], expected[piece.mask])
+        assert piece.reset == (i == 0 or reset_every > 0 and i % reset_every == 0)
+    rows = torch.cat([p.target.masked_fill(~p.mask, -1) for p in pieces]).t()
+    for row in rows:  # each stream is a run of the text
+        kept = row[row >= 0]
+        assert torch.equal(kept, torch.arange(int(kept[0]), int(kept[0]) + len(kept)))
+
+
+# -- the network
+
+
+def test_chunks_with_carried_state_equal_one_pass():
+    network, index = network_of(5).double(), torch.randint(-1, 5, (60, 3))
+    whole, last = network(index)
+    first, state = network(index[:23])
+    second, end = network(index[23:], state)
+    torch.testing.assert_close(torch.cat([first, second]), whole, rtol=0, atol=1e-12)
+    torch.testing.assert_close(end, last, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_looked_up_symbols_are_one_hot_vectors(layers):
+    network, index = network_of(5, layers=layers).double(), torch.randint(-1, 5, (11, 3))
+    one_hot = torch.nn.functional.one_hot(index.clamp_min(0), 5).double() * (index >= 0).unsqueeze(-1)
+    state, steps = network.initial_state(index), []
+    for row in index:
+        y, state = network.step(row, state)
+        steps.append(y)
+    for other in (network(one_hot)[0], torch.stack(steps)):
+        torch.testing.assert_close(network(index)[0], other, rtol=0, atol=1e-12)
+    target = torch.randint(5, (11, 3))
+    gradients = [
+        torch.autograd.grad(softmax_loss(network(x)[0], target).sum(), list(network.parameters()))
+        for x in (index, one_hot)
+    ]
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
+
+
+def test_derivatives_by_looked_up_weights_agree_with_finite_differences():
+    network, index, target = (
+        network_of(4, 3, clip=None).double(),
+        torch.randint(-1, 4, (6, 2)),
+        torch.randint(4, (6, 2)),
+    )
+    weights = list(network.parameters())
+
+    def loss(*values):
+        y, _ = torch.func.functional_call(network, dict(zip(names, values, strict=True)), (index,))
+        return softmax_loss(y, target).sum()
+
+    names = [name for name, _ in network.named_parameters()]
+    torch.autograd.gradcheck(loss, weights)
+
+
+def test_the_papers_networks_have_the_papers_weights():
+    expected = {"penn-char": 4_252_049, "penn-word": 54_017_000, "wikipedia": 30_537_005}
+    with torch.device("meta"):
+        for name, count in expected.items():
+            assert count_weights(PredictionNetwork(TEXT_RECIPES[name].network)) == count
+
+
+# -- evaluation
+
+
+def test_evaluation_counts_every_symbol_and_streams_change_little():
+    model, symbols = TextModel(network_of(5), letters()), random_symbols(1000)
+    y, _ = model.network(torch.tensor([NULL, *symbols[:-1].tolist()])[:, None])
+    target = torch.from_numpy(symbols[:])[:, None]
+    nats = softmax_loss(y, target).mean().item()
+    wrong = (y.argmax(-1) != target).float().mean().item()
+    one = evaluate_text(model, symbols, streams=1, length=7)
+    assert one.symbols == 1000 and one.nats == pytest.approx(nats, rel=1e-5) and one.error_rate == pytest.approx(wrong)
+    assert one.bpc == pytest.approx(nats / math.log(2)) and one.perplexity == pytest.approx(2 ** (5.6 * one.bpc))
+    assert evaluate(model, symbols).nats == pytest.approx(one.nats, rel=0.02)
+
+
+def test_perplexity_of_words_is_exact():
+    vocabulary = Vocabulary("word", ("a", "b", "<eos>"))
+    model = TextModel(network_of(3), vocabulary)
+    score = evaluate_text(model, Symbols(vocabulary.encode("a b\nb a\n" * 9)))
+    assert score.perplexity == pytest.approx(math.exp(score.nats)) == score.word_perplexity
+
+
+def test_dynamic_evaluation_equals_a_plain_loop():
+    model, symbols = TextModel(network_of(5), letters()), random_symbols(64)
+    trained = [p.detach().clone() for p in model.network.parameters()]
+    losses = [part.nats for part in text_losses(model, Streams(symbols, 1, 16, 0), Dynamic("sgd", 0.05, momentum=0.5))]
+    assert all(map(torch.equal, trained, model.network.parameters()))
+    oracle, state, expected = model.network, None, []
+    optimizer = torch.optim.SGD(oracle.parameters(), 0.05, momentum=0.5)
+    x = torch.tensor([NULL, *symbols[:-1].tolist()])[:, None]
+    for i in range(0, 64, 16):
+        y, state = oracle(x[i : i + 16], state)
+        state = type(state)(tuple(type(s)(s.h.detach(), s.c.detach()) for s in state.layers))
+        loss = softmax_loss(y, torch.from_numpy(symbols[i : i + 16])[:, None]).sum()
+        expected.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert losses == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_weights_come_back_after_an_error():
+    network = network_of(4)
+    before = [p.detach().clone() for p in network.parameters()]
+    with pytest.raises(KeyError), adapting(network, Dynamic("sgd", 0.1)) as learn:
+        learn(network(torch.zeros(3, 1, dtype=torch.long))[0].sum())
+        assert not all(map(torch.equal, before, network.parameters()))
+        raise KeyError
+    assert all(map(torch.equal, before, network.parameters()))
+
+
+def test_full_decay_leads_back_to_the_trained_weights():
+    model, symbols = TextModel(network_of(5), letters()), random_symbols(400)
+    streams = Streams(symbols, 1, 20, 0)
+    squares = [torch.ones_like(s) for s in gradient_squares(model, streams, limit=5)]
+    rest = [part.nats for part in text_losses(model, streams)]
+    back = [part.nats for part in text_losses(model, streams, Dynamic("rms", 0.05, decay=1.0), squares)]
+    learning = [part.nats for part in text_losses(model, streams, Dynamic("rms", 0.05), squares)]
+    assert back == pytest.approx(rest, rel=1e-5) and learning[-1] != pytest.approx(rest[-1], rel=1e-3)
+
+
+# -- training
+
+
+def corpus_file(folder):
+    path = folder / "text.txt"
+    path.write_text("so it goes, and goes, and so on. " * 120)
+    return path
+
+
+SMALL = dict(
+    hidden_size="8", points="3000", batch_size="4", log_updates="2", precision="fp32", length="20", patience="0"
+)
+
+
+@pytest.mark.parametrize("name", ["text-bytes", "text-char", "text-word"])
+def test_any_file_can_be_trained_on_and_evaluated(tmp_path, name):
+    changes = SMALL | dict(points="600", length="5") if name == "text-word" else SMALL
+    trainer = prepare(configure(RECIPES[name], changes), corpus_file(tmp_path), tmp_path / "run", lambda entry: None)
+    before = trainer.validate()[0]
+    trainer.fit()
+    assert trainer.validate()[0] < before
+    model = TextModel.load(tmp_path / "run" / "model.safetensors")
+    assert model.info["recipe"] == name and model.info["points"] >= int(changes["points"])
+
+
+@pytest.mark.parametrize("name", [n for n in TEXT_RECIPES if n.startswith("penn")])
+def test_every_row_of_table_1_trains(penn, tmp_path, name):
+    changes = SMALL | dict(points="60", batch_size="1", length="3", n_layers="1")
+    trainer = prepare(configure(RECIPES[name], changes), penn, tmp_path / "run", lambda entry: None)
+    before = [p.detach().clone() for p in trainer.model.network.parameters()]
+    assert trainer.fit().points >= 60 and trainer.trained is not None
+    assert not all(map(torch.equal, before, trainer.model.network.parameters()))
+    assert (trainer.noise is not None) == (RECIPES[name].train.noise != "none")
+
+
+def test_the_papers_settings_for_text():
+    for recipe in PAPER_TEXT:
+        train = recipe.train
+        assert (train.optimizer, train.learning_rate, train.batch_size) == ("sgd", 1e-4, 1)
+        assert train.momentum == (0.9 if recipe.name == "wikipedia" else 0.99)
+        assert (recipe.network.lstm_clip, recipe.network.output_clip, recipe.length) == (1.0, None, 100)
+        assert faster_text(recipe).network == recipe.network
+    assert "1.32 BPC, perplexity 167, 28.5 % errors" in describe(RECIPES["penn-char"])
+    assert "dynamic: 1.33 BPC" in describe(RECIPES["wikipedia"])
+
+
+def test_a_resumed_run_is_the_same_run(tmp_path):
+    data, recipe = corpus_file(tmp_path), configure(RECIPES["text-bytes"], SMALL)
+    whole = prepare(recipe, data, tmp_path / "whole", lambda entry: None)
+    whole.fit()
+    parts = prepare(recipe, data, tmp_path / "parts", lambda entry: None)
+    parts.fit(minutes=0)  # a single update
+    assert parts.progress.updates == 1
+    again = prepare(recipe, data, tmp_path / "parts", lambda entry: None, resume=True)
+    again.fit()
+    assert all(map(torch.equal, whole.model.network.parameters(), again.model.network.parameters()))
+    for ours, theirs in zip(whole.state.layers, again.state.layers, strict=True):
+        assert torch.equal(ours.h, theirs.h)
+    logs = [
+        [json.loads(line) for line in (tmp_path / f / "log.jsonl").read_text().splitlines()] for f in ("whole", "parts")
+    ]
+    nats = [[e["nats"] for e in log if "nats" in e] for log in logs]
+    assert nats[0][1:] == nats[1][1:] and len(nats[0]) > 10  # the first line of the second run has one update less
+
+
+# -- sampling
+
+
+def test_texts_are_drawn_from_what_the_network_expects():
+    model, prime = TextModel(network_of(5), letters()), "abcab"
+    text = sample_text(model, 30, prime, seed=3)
+    assert text == sample_text(model, 30, prime, seed=3) != sample_text(model, 30, prime, seed=4)
+    generator, read = torch.Generator().manual_seed(3), [NULL, *model.vocabulary.encode(prime).tolist()]
+    for letter in text:  # without any state: everything is read again for each letter
+        y, _ = model.network(torch.tensor(read)[:, None])
+        read.append(int(sample_softmax(y[-1], generator)))
+        assert letters().symbols[read[-1]] == letter
+    assert sample_text(model, 30, prime, temperature=1e-3) == sample_text(model, 30, prime, temperature=1e-3, seed=9)
+
+
+def test_kinds_of_models_are_not_mixed_up():
+    model = TextModel(network_of(5), letters())
+    with pytest.raises(ValueError, match="takes a synthesis model, but the model is a text model"):
+        write(model, "abc")
+    with pytest.raises(ValueError, match="nothing to draw"):
+        sample_text(model, 0)
+
+
+# -- compression
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.binary(max_size=400), st.integers(1, 6), st.booleans())
+def test_any_bytes_come_back(content, streams, learning):
+    model = TextModel(network_of(256), ALL_BYTES)
+    packed = compress(content, model, Dynamic("sgd", 0.01) if learning else None, streams)
+    assert decompress(packed, model) == content
+
+
+def test_a_vocabulary_in_another_order_compresses_too():
+    model = TextModel(network_of(256), Vocabulary("byte", tuple(reversed(range(256)))))
+    content = b"in whatever order " * 20
+    assert decompress(compress(content, model), model) == content
+
+
+def test_every_cut_and_every_flip_of_a_file_is_noticed():
+    model, content = TextModel(network_of(256), ALL_BYTES), b"abc" * 100
+    with torch.no_grad():
+        model.network.output.bias.zero_()[[97, 98, 99]] = 12.0  # so sure that the file is shorter
+    packed = compress(content, model)
+    assert "streams" in read_header(packed)[0] and decompress(packed, model) == content
+    for cut in range(0, len(packed), 7):
+        with pytest.raises(CompressedFileError):
+            decompress(packed[:cut], model)
+    for place in range(0, len(packed), 5):
+        changed = bytearray(packed)
+        changed[place] ^= 4
+        with pytest.raises(CompressedFileError):
+            decompress(bytes(changed), model)
