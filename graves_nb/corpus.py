@@ -212,9 +212,10 @@ class HutterPrize(Corpus):
         path: str | Path,  # enwik8, enwik8.zip, or any part of it
         vocabulary: Vocabulary | None = None,  # the bytes that occur if None
     ):
-        raw = map_bytes(Path(path))
+        path = Path(path)
+        raw = map_bytes(path)
         occurring = np.flatnonzero(np.bincount(raw, minlength=256)).tolist()
-        super().__init__("Wikipedia", *split_bytes(raw, vocabulary or Vocabulary("byte", occurring)))
+        super().__init__(path.name, *split_bytes(raw, vocabulary or Vocabulary("byte", occurring)))
 
 
 def map_bytes(

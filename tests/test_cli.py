@@ -6,9 +6,13 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from test_iamondb import Folder
 
+from graves_nb.corpus import ALL_BYTES
 from graves_nb.ink import Ink
+from graves_nb.model import TextModel
+from graves_nb.prediction import PredictionConfig, PredictionNetwork
 
 
 def graves(*words, **options):
@@ -81,7 +85,7 @@ def test_a_prime_without_text_is_told_and_its_text_can_be_given(tmp_path):
 
 def test_help_lists_the_commands_and_every_command_has_help():
     listed = graves("--help").stdout
-    for command in ("write", "sample", "train", "evaluate", "data", "recipes", "models"):
+    for command in ("write", "sample", "train", "evaluate", "compress", "decompress", "data", "recipes", "models"):
         assert command in listed
         assert graves(command, "--help").returncode == 0
     assert graves("models").stdout.split() == ["unipen-prediction", "unipen-synthesis"]
@@ -147,3 +151,59 @@ def test_train_resume_and_evaluate_on_a_small_corpus(tmp_path, unipen_folder):
     assert figures.returncode == 0, figures.stderr
     assert json.loads((tmp_path / "e.json").read_text())["lines"] >= 1
     assert graves("write", "hm", "-o", tmp_path / "hm.svg", "--model", run).returncode == 0
+
+
+def test_text_from_file_to_model_to_text_and_back(tmp_path):
+    text = tmp_path / "song.txt"
+    text.write_text("row, row, row your boat, gently down the stream, " * 100)
+    small = ["hidden_size=8", "points=3000", "batch_size=4", "length=25", "log_updates=5"]
+    words = [w for s in small for w in ("--set", s)]
+    run = graves("train", "text-bytes", "--data", text, "--out", tmp_path / "run", *words)
+    assert run.returncode == 0, run.stderr
+    counted = graves("data", text).stdout
+    assert "song.txt: train 4,704, valid 196 bytes, 18 different ones" in counted
+    figures = {}
+    for options in ((), ("--dynamic", "--rate", "0.01")):
+        done = graves("evaluate", tmp_path / "run", "--data", text, "--json", tmp_path / "r.json", *options)
+        assert done.returncode == 0, done.stderr
+        record = json.loads((tmp_path / "r.json").read_text())
+        assert (record["symbols"], record["recipe"]) == (196, "text-bytes")
+        assert (record["dynamic"] is None) == (not options)
+        figures[options] = record["bpc"]
+    assert len(set(figures.values())) == 2
+    draw = ("sample", "--model", tmp_path / "run", "--length", 40, "--prime", "row, ")
+    shown = graves(*draw)
+    assert len(shown.stdout.encode()) >= 41
+    written = graves(*draw, "-o", tmp_path / "s.txt")
+    assert written.stdout.strip() == str(tmp_path / "s.txt")
+    assert (tmp_path / "s.txt").read_text(encoding="utf-8") + "\n" == shown.stdout
+
+
+def test_files_are_compressed_and_come_back(tmp_path):
+    text, packed, model = tmp_path / "a.txt", tmp_path / "a.txt.graves", tmp_path / "model.safetensors"
+    content = b"so long, and so on; " * 150
+    text.write_bytes(content)
+    torch.manual_seed(0)
+    network = PredictionNetwork(PredictionConfig(256, 8, 1, "softmax", lstm_clip=1.0, output_clip=None))
+    TextModel(network, ALL_BYTES).save(model)
+    options = ["--model", model]
+    done = graves("compress", text, *options, "--dynamic", "--rate", "0.1", "--streams", 1)
+    assert done.returncode == 0 and f"{packed}: 3,000 bytes in" in done.stdout, done.stderr
+    assert len(packed.read_bytes()) < len(content) and b"sgd" in packed.read_bytes()
+    assert "is there already" in told(graves("decompress", packed, *options))
+    text.unlink()
+    assert graves("decompress", packed, *options).returncode == 0
+    assert text.read_bytes() == content
+    packed.write_bytes(packed.read_bytes()[:-5])
+    assert "cut short" in told(graves("decompress", packed, "-o", tmp_path / "b.txt", *options))
+    assert not (tmp_path / "b.txt").exists()
+    assert "no file" in told(graves("compress", tmp_path / "none", *options))
+    assert "text model" in told(graves("compress", text, "-o", tmp_path / "c", "--model", "unipen-prediction"))
+
+
+def test_the_penn_treebank_is_counted(tmp_path):
+    for name in ("train", "valid", "test"):
+        (tmp_path / f"ptb.{name}.txt").write_text(" a cat sat \n a <unk> N \n")
+    shown = graves("data", tmp_path).stdout
+    assert "ptb.train.txt: 2 of 42,068 sentences" in shown
+    assert "Penn Treebank by words: train 8, valid 8, test 8 words, 6 different ones" in shown
