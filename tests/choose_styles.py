@@ -4,14 +4,13 @@ PYTHONPATH=. python tests/choose_styles.py --model unipen-synthesis --count 8 --
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from tqdm import tqdm
 
 from graves_nb.hands import POINTS_PER_CHARACTER, Hand, fault_of_ink
 from graves_nb.ink import Ink, image_of
@@ -23,8 +22,7 @@ from graves_nb.style import SIZE_FEATURES, STYLE_FEATURES, style_features
 SENTENCE = "the quick brown fox jumps over"  # what a style shows of its letters
 TRIALS = ("written in the same hand", "another line of it")  # what each must be able to write, and the sheet shows
 FEWEST_POINTS = 2  # for which the window looks at each letter, or it was skipped
-STEADY = 0.8  # share of hands whose lines are alike enough: the steadiest of all are those that a prime hardly moves
-TYPICAL = 3.0  # largest distance from the mean of any feature, in standard deviations: beyond, something went wrong
+TYPICAL = 2.5  # largest distance from the mean of any feature, in standard deviations: beyond, something went wrong
 
 
 def well_formed(
@@ -52,12 +50,15 @@ def standardised(
 
 def farthest_first(
     rows: np.ndarray,  # (n, features)
+    usable: Callable[[int], bool],  # asked once about each row whose turn it is
 ) -> Iterator[int]:
     "The row nearest to the mean, then ever the one that is farthest from all before."
     distance, left = -np.linalg.norm(rows - rows.mean(0), axis=1), set(range(len(rows)))
     while left:
         best = max(left, key=lambda i: (distance[i], -i))
         left.remove(best)
+        if not usable(best):
+            continue
         yield best
         here = np.linalg.norm(rows - rows[best], axis=1)
         distance = here if distance.max() <= 0 else np.minimum(distance, here)
@@ -79,20 +80,21 @@ def choose(
     bias: float,
     seed: int,  # of the first line
 ) -> list[tuple[int, Ink]]:  # seeds and lines
-    "Lines in whose hands the model writes most differently, of those that it goes on with well and steadily."
+    "Lines that differ most, of those that are well formed and that the model can go on with."
     samples = write_samples(model, [SENTENCE] * candidates, bias=bias, seed=seed, trace=True)
     good = [(seed + i, sample.ink) for i, sample in enumerate(samples) if well_formed(model, sample)]
-    trials = [trial(model, ink, bias) for _, ink in tqdm(good, desc="trying hands", leave=False)]
-    fine = [i for i, pair in enumerate(trials) if all(well_formed(model, sample) for sample in pair)]
-    print(f"{len(good)} of {candidates} lines are well formed, {len(fine)} can be gone on with")
-    if not fine:
+    print(f"{len(good)} of {candidates} lines are well formed")
+    if not good:
         return []
-    rows = standardised([sample.ink for i in fine for sample in trials[i]]).reshape(len(fine), len(TRIALS), -1)
-    gaps = np.linalg.norm(rows - rows.mean(1, keepdims=True), axis=2).max(1)  # from line to line, in one hand
-    usable = (gaps <= np.quantile(gaps, STEADY)) & (abs(rows).max((1, 2)) < TYPICAL)
-    kept = [good[i] for i, use in zip(fine, usable, strict=True) if use]
-    chosen = farthest_first(rows[usable].mean(1)) if kept else []
-    return [kept[i] for _, i in zip(range(count), chosen, strict=False)]
+    rows = standardised([ink for _, ink in good])
+    typical = abs(rows).max(1) < TYPICAL
+    good = [pair for pair, fine in zip(good, typical, strict=True) if fine]
+
+    def usable(i: int) -> bool:
+        return all(well_formed(model, sample) for sample in trial(model, good[i][1], bias))
+
+    chosen = farthest_first(rows[typical], usable)
+    return [good[i] for _, i in zip(range(count), chosen, strict=False)]
 
 
 def save(

@@ -131,8 +131,16 @@ def test_one_line_of_each_writer_is_enough_but_one_writer_is_not():
 
 def test_farthest_first_by_hand():
     rows = np.array([[0.0], [10], [4], [5], [-1]])  # mean 3.6
-    assert list(farthest_first(rows)) == [2, 1, 4, 0, 3]  # 4 is nearest to the mean, 10 farthest from it
-    assert sorted(farthest_first(np.zeros((3, 2)))) == [0, 1, 2]
+    assert list(farthest_first(rows, lambda i: True)) == [
+        2,
+        1,
+        4,
+        0,
+        3,
+    ]  # 4 is nearest to the mean, 10 farthest from it
+    order = list(farthest_first(rows, lambda i: i not in (2, 1)))
+    assert order == [3, 4, 0]  # 2 and 1 are asked about, and passed over
+    assert sorted(farthest_first(np.zeros((3, 2)), lambda i: True)) == [0, 1, 2]
 
 
 def sample_of(counts, text="ab c", stopped=True):
@@ -178,10 +186,9 @@ def test_a_sheet_has_a_row_for_each_style():
 def test_choosing_is_deterministic_and_asks_the_model_itself(capsys, monkeypatch):
     torch.manual_seed(0)
     model = InkModel(SynthesisNetwork(SynthesisConfig(len(ASCII), 8, 1, points_per_char=4.0)), ASCII, OffsetScaler())
-    monkeypatch.setattr(choose_styles, "well_formed", lambda model, sample: len(sample.ink) > 2)
-    monkeypatch.setattr(choose_styles, "TYPICAL", 9.0)
-    runs = [choose_styles.choose(model, 1, 6, 1.0, seed=3) for _ in range(2)]
+    monkeypatch.setattr(choose_styles, "well_formed", lambda model, sample: len(sample.ink) > 5)
+    runs = [choose_styles.choose(model, 2, 6, 1.0, seed=3) for _ in range(2)]
     assert "of 6 lines are well formed" in capsys.readouterr().out
-    assert len(runs[0]) == 1 and [seed for seed, _ in runs[0]] == [seed for seed, _ in runs[1]]
+    assert len(runs[0]) == 2 and [seed for seed, _ in runs[0]] == [seed for seed, _ in runs[1]]
     assert all(np.array_equal(a.points, b.points) for (_, a), (_, b) in zip(*runs, strict=True))
     assert all(ink.text == choose_styles.SENTENCE and 3 <= seed < 9 for seed, ink in runs[0])
