@@ -187,8 +187,8 @@ def test_choosing_is_deterministic_and_asks_the_model_itself(capsys, monkeypatch
     torch.manual_seed(0)
     model = InkModel(SynthesisNetwork(SynthesisConfig(len(ASCII), 8, 1, points_per_char=4.0)), ASCII, OffsetScaler())
     monkeypatch.setattr(choose_styles, "well_formed", lambda model, sample: len(sample.ink) > 5)
-    runs = [choose_styles.choose(model, 2, 6, 1.0, seed=3) for _ in range(2)]
+    runs = [choose_styles.choose(model, 1, 6, 1.0, seed=3) for _ in range(2)]
     assert "of 6 lines are well formed" in capsys.readouterr().out
-    assert len(runs[0]) == 2 and [seed for seed, _ in runs[0]] == [seed for seed, _ in runs[1]]
+    assert len(runs[0]) == 1 and [seed for seed, _ in runs[0]] == [seed for seed, _ in runs[1]]
     assert all(np.array_equal(a.points, b.points) for (_, a), (_, b) in zip(*runs, strict=True))
     assert all(ink.text == choose_styles.SENTENCE and 3 <= seed < 9 for seed, ink in runs[0])
