@@ -34,8 +34,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from .alphabet import PAPER_ALPHABET, Alphabet
-from .ink import Ink, replacing
-from .unipen import cache_folder, fingerprint, pack, progress, read_cache, unpack, write_cache
+from .ink import Ink, cache_folder, replacing
+from .unipen import fingerprint, pack, progress, read_cache, unpack, write_cache
 
 # %% ../nbs/01_iamondb.ipynb #01-007
 ROOT = "WhiteboardCaptureSession"

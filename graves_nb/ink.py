@@ -6,7 +6,7 @@
 __all__ = ['INK_COLOUR', 'PAPER_COLOUR', 'NOT_XML', 'as_stroke', 'Ink', 'points_of', 'offsets_of', 'strokes_from_offsets',
            'resample_stroke', 'resample', 'smooth_stroke', 'smooth', 'OffsetScaler', 'fit_scaler', 'pad_batch',
            'bucket_batches', 'placed', 'path_of', 'svg_of', 'curve', 'image_of', 'inkml_of', 'parse_trace',
-           'ink_of_xml', 'read_inkml', 'replacing', 'check_output', 'write_ink']
+           'ink_of_xml', 'read_inkml', 'replacing', 'cache_folder', 'check_output', 'write_ink']
 
 # %% ../nbs/00_ink.ipynb #e4a6f354
 import errno
@@ -445,6 +445,12 @@ def replacing(
         raise OSError(error.errno, f"cannot write {path}: {error.strerror}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+# %% ../nbs/00_ink.ipynb #cache-folder
+def cache_folder() -> Path:
+    "Where compiled code and parsed data are kept: `$GRAVES_CACHE`, else the user's cache folder."
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.environ.get("GRAVES_CACHE") or Path(base) / "graves_nb").expanduser()
 
 # %% ../nbs/00_ink.ipynb #67b03df6
 def check_output(

@@ -6,8 +6,8 @@
 __all__ = ['STATEMENT', 'SPAN', 'SEGMENT', 'TOKENISED', 'LEVELS', 'VERSION', 'statements', 'parse_components', 'as_table', 'Span',
            'parse_spans', 'cut', 'Segment', 'writer_digests', 'Includes', 'read_index', 'fault_of_label', 'is_word',
            'has_space', 'gap_between', 'spell', 'close_up', 'WordIndex', 'split_lines', 'measure_hands', 'progress',
-           'Builder', 'tidy', 'lines_of', 'is_held_out', 'index_files', 'fingerprint', 'cache_folder', 'pack', 'unpack',
-           'Unipen', 'parse', 'reason', 'summary', 'write_cache', 'read_cache']
+           'Builder', 'tidy', 'lines_of', 'is_held_out', 'index_files', 'fingerprint', 'pack', 'unpack', 'Unipen',
+           'parse', 'reason', 'summary', 'write_cache', 'read_cache']
 
 # %% ../nbs/02_unipen.ipynb #8ecab9e0
 import bisect
@@ -36,7 +36,7 @@ from graves_nb.hands import (
     rescale,
     trim_dwell,
 )
-from .ink import Ink, replacing
+from .ink import Ink, cache_folder, replacing
 
 # %% ../nbs/02_unipen.ipynb #3fcb9511
 STATEMENT = re.compile(r"^[ \t]*\.([A-Z][A-Z0-9_]*)[ \t]*(.*)$", re.MULTILINE)
@@ -474,12 +474,6 @@ def fingerprint(
             entry = f"{os.path.relpath(path, root)}|{stat.st_size}|{stat.st_mtime_ns}\n"
             digest.update(entry.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:16]
-
-# %% ../nbs/02_unipen.ipynb #bfaa0adb
-def cache_folder() -> Path:
-    "Where parsed corpora are kept."
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("GRAVES_CACHE") or Path(base) / "graves_nb").expanduser()
 
 # %% ../nbs/02_unipen.ipynb #ceb299ff
 def pack(
