@@ -34,7 +34,7 @@ def load_model(
         raise FileNotFoundError(f"no model {str(name)!r}: shipped are {', '.join(list_models())}; or give a file")
     return Model.load(path)
 
-# %% ../nbs/32_pretrained.ipynb #32-013
+# %% ../nbs/32_pretrained.ipynb #32-015
 def model_card(
     name: str = DEFAULT_MODEL,  # of a shipped model
 ) -> str:  # Markdown
@@ -44,7 +44,7 @@ def model_card(
         raise FileNotFoundError(f"no model {name!r}: shipped are {', '.join(list_models())}")
     return path.read_text(encoding="utf-8")
 
-# %% ../nbs/32_pretrained.ipynb #32-017
+# %% ../nbs/32_pretrained.ipynb #32-019
 STYLES = Path(str(files("graves_nb"))) / "styles"
 
 
@@ -52,7 +52,7 @@ def list_styles() -> list[str]:
     "Names of the hands in the package."
     return sorted(path.stem for path in STYLES.glob("*.inkml"))
 
-# %% ../nbs/32_pretrained.ipynb #32-018
+# %% ../nbs/32_pretrained.ipynb #32-020
 def load_style(
     style: int | str,  # its number, from 1, or its name
 ) -> Ink:  # a line with its text

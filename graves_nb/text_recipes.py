@@ -157,7 +157,7 @@ SHIPPED_TEXT = [
         "the shipped text model: two layers of 512, all bytes, Wikipedia",
         "wikipedia",
         network_of(len(ALL_BYTES), 512, 2),
-        TrainConfig(points=16_000_000, batch_size=96, learning_rate=0.02, adam_learning_rate=2e-3),
+        TrainConfig(points=16_000_000, batch_size=48, learning_rate=0.02, adam_learning_rate=2e-3),
     ),
 ]
 ANY_TEXT = [

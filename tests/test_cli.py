@@ -88,7 +88,7 @@ def test_help_lists_the_commands_and_every_command_has_help():
     for command in ("write", "sample", "train", "evaluate", "compress", "decompress", "data", "recipes", "models"):
         assert command in listed
         assert graves(command, "--help").returncode == 0
-    assert graves("models").stdout.split() == ["unipen-prediction", "unipen-synthesis"]
+    assert graves("models").stdout.split() == ["unipen-prediction", "unipen-synthesis", "wiki"]
 
 
 def test_recipes_show_the_papers_figures_and_ours():

@@ -21,7 +21,7 @@ def test_every_shipped_model_loads_and_says_its_kind():
     assert DEFAULT_MODEL in list_models()
     for name in list_models():
         model = load_model(name)
-        assert model.kind in ("synthesis", "prediction") and not model.network.training
+        assert model.kind in ("synthesis", "prediction", "text") and not model.network.training
         assert model_card(name).startswith(f"# {name}\n")
     assert load_model().kind == "synthesis"
 

@@ -2,7 +2,12 @@
 
 import json
 import math
+import os
+import socket
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -336,6 +341,39 @@ def test_a_resumed_run_is_the_same_run(tmp_path):
     ]
     nats = [[e["nats"] for e in log if "nats" in e] for log in logs]
     assert nats[0][1:] == nats[1][1:] and len(nats[0]) > 10  # the first line of the second run has one update less
+
+
+RUN = """
+import sys, torch
+torch.set_num_threads(1)
+from graves_nb.recipes import RECIPES, configure, prepare
+recipe = configure(RECIPES["text-bytes"], dict(s.split("=") for s in sys.argv[3:]))
+prepare(recipe, sys.argv[1], sys.argv[2], lambda entry: None).fit()
+"""
+
+
+def test_two_processes_learn_what_one_does_and_one_can_go_on(tmp_path):
+    data, changes = corpus_file(tmp_path), SMALL | dict(points="1600")
+    script = tmp_path / "run.py"
+    script.write_text(RUN)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    launcher = ("-m", "accelerate.commands.accelerate_cli", "launch", "--num_processes", "2", "--cpu")
+    words = [*launcher, "--main_process_port", port, str(script), str(data), str(tmp_path / "two")]
+    words += [f"{name}={value}" for name, value in changes.items()]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent.parent)}
+    done = subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    recipe = configure(RECIPES["text-bytes"], changes)
+    one = prepare(recipe, data, tmp_path / "one", lambda entry: None)
+    one.fit()
+    two = prepare(recipe, data, tmp_path / "two", lambda entry: None, resume=True)
+    assert two.progress.points == one.progress.points
+    for a, b in zip(one.model.network.parameters(), two.model.network.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    for a, b in zip(one.state.layers, two.state.layers, strict=True):  # of all streams, in their order
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
 
 
 # -- sampling
