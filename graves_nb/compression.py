@@ -22,6 +22,7 @@ from tqdm import tqdm
 from . import __version__
 from .corpus import NULL, TextPiece
 from .model import TextModel
+from .native import flush_denormals
 from .softmax import softmax_loss
 from .text_evaluation import Dynamic, adapting, read_piece
 
@@ -64,12 +65,11 @@ def _reproducible():
     "One thread, vanishing numbers are zero; the number of threads is as before afterwards."
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
     try:
-        yield
+        with flush_denormals():
+            yield
     finally:
         torch.set_num_threads(threads)
-        torch.set_flush_denormal(False)
 
 
 def _drive(model, size, streams, dynamic, length, step):

@@ -28,6 +28,7 @@ from .alphabet import TextBatch
 from .ink import Ink, bucket_batches, pad_batch, replacing
 from .mixture import mixture_loss
 from .model import InkModel, Model, predict
+from .native import flush_denormals
 from .noise import AdaptiveWeightNoise, WeightNoise
 from .optim import GateMuon, GravesRMSprop
 
@@ -251,7 +252,6 @@ class Loop:
         self.trained = model.network if self.noise is None else self.noise
         self.optimizer = make_optimizer(self.config, self.trained)
         self.progress, self.report = Progress(), report
-        torch.set_flush_denormal(True)  # vanishing gradients would become denormal numbers, which are slow
         keep_freed_memory()
 
     def _carried(self) -> dict:
@@ -479,7 +479,7 @@ def _fit(
     start, before, p = time.monotonic(), self.progress.minutes, self.progress
     checkpoint, validation = _Timer(self.config.checkpoint_minutes), _Timer(self.config.validate_minutes)
     losses, since, points_then = [], time.monotonic(), p.points
-    with _deferred_signals() as stop:
+    with flush_denormals(), _deferred_signals() as stop:
         for batch, points, lines in self._batches():
             losses.append(self.update(batch, points, lines))
             spent = (time.monotonic() - start) / 60
