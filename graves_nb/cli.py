@@ -7,7 +7,7 @@ __all__ = ['app', 'DYNAMIC_RATE', 'EXPECTED', 'main', 'numbered', 'write', 'read
            'train', 'evaluate', 'score_ink', 'score_text', 'compress', 'decompress', 'read_file', 'data', 'show_text',
            'show_iamondb', 'show_unipen', 'recipes', 'models']
 
-# %% ../nbs/52_cli.ipynb #52-003
+# %% ../nbs/52_cli.ipynb #52-002
 import json
 import sys
 import time
@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-# %% ../nbs/52_cli.ipynb #52-006
+# %% ../nbs/52_cli.ipynb #52-005
 app = typer.Typer(
     help="Handwriting and text as in Graves (2013), Generating Sequences With Recurrent Neural Networks.",
     no_args_is_help=True,
@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-# %% ../nbs/52_cli.ipynb #52-007
+# %% ../nbs/52_cli.ipynb #52-006
 DYNAMIC_RATE = 1e-3  # the best of 1e-3, 3e-3 and 1e-2 on the shipped text model's training data
 EXPECTED = (ValueError, TypeError, OSError, KeyError, FloatingPointError)
 
@@ -38,7 +38,7 @@ def main() -> None:
         typer.echo(f"graves: {' '.join(str(message).split())}", err=True)
         sys.exit(1)
 
-# %% ../nbs/52_cli.ipynb #52-008
+# %% ../nbs/52_cli.ipynb #52-007
 def numbered(
     path: Path,  # as given by the user
     i: int,  # which of them, from 0
@@ -47,7 +47,7 @@ def numbered(
     "`path` itself for a single file, else `name-1.svg`, `name-2.svg`, ..."
     return path if count == 1 else path.with_name(f"{path.stem}-{i + 1}{path.suffix}")
 
-# %% ../nbs/52_cli.ipynb #52-009
+# %% ../nbs/52_cli.ipynb #52-008
 @app.command()
 def write(
     text: Annotated[str, typer.Argument(help="what to write")],
@@ -96,7 +96,7 @@ def save_all(
         ink.save(path)
         typer.echo(path)
 
-# %% ../nbs/52_cli.ipynb #52-010
+# %% ../nbs/52_cli.ipynb #52-009
 @app.command()
 def sample(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="ink: .svg, .png or .inkml; text: any file")] = None,
@@ -137,7 +137,7 @@ def save_texts(
             path.write_text(text, encoding="utf-8")
             typer.echo(path)
 
-# %% ../nbs/52_cli.ipynb #52-011
+# %% ../nbs/52_cli.ipynb #52-010
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="which: see `graves recipes`")],
@@ -163,7 +163,7 @@ def train(
     trainer.fit(minutes)
     typer.echo(out / "model.safetensors")
 
-# %% ../nbs/52_cli.ipynb #52-012
+# %% ../nbs/52_cli.ipynb #52-011
 @app.command()
 def evaluate(
     model: Annotated[str, typer.Argument(help="a shipped model, a model file or a run's folder")],
@@ -226,7 +226,7 @@ def score_text(
     setting = None if learning is None else asdict(learning)
     return dict(recipe=recipe.name, data=corpus.name, split=split, dynamic=setting, **scores), text_digest(symbols)
 
-# %% ../nbs/52_cli.ipynb #52-013
+# %% ../nbs/52_cli.ipynb #52-012
 @app.command()
 def compress(
     file: Annotated[Path, typer.Argument(help="any file")],
@@ -286,7 +286,7 @@ def read_file(
         raise FileExistsError(f"{output} is there already: say where to with -o")
     return file.read_bytes()
 
-# %% ../nbs/52_cli.ipynb #52-014
+# %% ../nbs/52_cli.ipynb #52-013
 @app.command()
 def data(
     folder: Annotated[Path, typer.Argument(help="a folder with IAM-OnDB, UNIPEN, the Penn Treebank or enwik8; or a file")],

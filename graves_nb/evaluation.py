@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Evaluation', 'evaluate', 'digest', 'text_digest', 'provenance']
 
-# %% ../nbs/30_evaluation.ipynb #30-003
+# %% ../nbs/30_evaluation.ipynb #30-002
 import hashlib
 import platform
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from .model import InkModel, TextModel
 from .text_evaluation import TextEvaluation, evaluate_text
 from .training import batch_outputs, collate, make_examples
 
-# %% ../nbs/30_evaluation.ipynb #30-005
+# %% ../nbs/30_evaluation.ipynb #30-004
 @dataclass(frozen=True)
 class Evaluation:
     "What a model scored on some lines."
@@ -37,7 +37,7 @@ class Evaluation:
         "The figures, for JSON."
         return asdict(self)
 
-# %% ../nbs/30_evaluation.ipynb #30-007
+# %% ../nbs/30_evaluation.ipynb #30-006
 @torch.no_grad()
 def evaluate(
     model: InkModel | TextModel,  # with all it takes to use it
@@ -61,7 +61,7 @@ def evaluate(
     total = sum(points)
     return Evaluation(nats / len(points), nats / total, error / total, len(points), total)
 
-# %% ../nbs/30_evaluation.ipynb #30-015
+# %% ../nbs/30_evaluation.ipynb #30-014
 def digest(
     inks: Sequence[Ink],  # any lines
 ) -> str:  # 16 hexadecimal digits

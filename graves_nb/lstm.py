@@ -6,7 +6,7 @@
 __all__ = ['LSTMState', 'clip_derivative', 'lstm_cell', 'cell_forward_', 'cell_backward_', 'product_dtype', 'product',
            'add_product_', 'look_up', 'PeepholeLSTM']
 
-# %% ../nbs/10_lstm.ipynb #10-003
+# %% ../nbs/10_lstm.ipynb #10-002
 from typing import NamedTuple
 
 import torch
@@ -15,14 +15,14 @@ from torch.autograd.function import once_differentiable
 
 from . import native
 
-# %% ../nbs/10_lstm.ipynb #10-006
+# %% ../nbs/10_lstm.ipynb #10-005
 class LSTMState(NamedTuple):
     "What one LSTM layer carries from step to step, (7)-(11)."
 
     h: Tensor  # hidden output, (batch, hidden)
     c: Tensor  # memory cell, (batch, hidden)
 
-# %% ../nbs/10_lstm.ipynb #10-010
+# %% ../nbs/10_lstm.ipynb #10-009
 class _ClipDerivative(torch.autograd.Function):
     "The identity, with a clipped derivative."
 
@@ -35,7 +35,7 @@ class _ClipDerivative(torch.autograd.Function):
     def backward(ctx, grad):
         return grad.clamp(-ctx.limit, ctx.limit), None
 
-# %% ../nbs/10_lstm.ipynb #10-011
+# %% ../nbs/10_lstm.ipynb #10-010
 def clip_derivative(
     x: Tensor,  # any tensor
     limit: float | None,  # largest magnitude of the derivative; None clips nothing
@@ -43,7 +43,7 @@ def clip_derivative(
     "`x` itself; in the backward pass the derivative of the loss by it is clipped to [-limit, limit]."
     return x if limit is None else _ClipDerivative.apply(x, float(limit))
 
-# %% ../nbs/10_lstm.ipynb #10-016
+# %% ../nbs/10_lstm.ipynb #10-015
 def lstm_cell(
     gates: Tensor,  # input plus recurrent products plus bias, (batch, 4 * hidden), order i, f, g, o
     c: Tensor,  # previous cell, (batch, hidden)
@@ -58,7 +58,7 @@ def lstm_cell(
     o = torch.sigmoid(clip_derivative(o + peephole[2] * c, clip))
     return LSTMState(o * torch.tanh(c), c)
 
-# %% ../nbs/10_lstm.ipynb #10-020
+# %% ../nbs/10_lstm.ipynb #10-019
 def cell_forward_(
     gates: Tensor,  # pre-activations without peepholes, overwritten by the activations, (batch, 4 * hidden)
     c_prev: Tensor,  # previous cell, (batch, hidden)
@@ -78,7 +78,7 @@ def cell_forward_(
     torch.tanh(c, out=h)
     h.mul_(o)
 
-# %% ../nbs/10_lstm.ipynb #10-023
+# %% ../nbs/10_lstm.ipynb #10-022
 def cell_backward_(
     gates: Tensor,  # activations left by `cell_forward_`, overwritten by derivatives, (batch, 4 * hidden)
     c_prev: Tensor,  # (batch, hidden)
@@ -104,7 +104,7 @@ def cell_backward_(
     for gate, derivative in zip((i, f, g, o), (di, df, dg, do), strict=True):
         gate.copy_(derivative)
 
-# %% ../nbs/10_lstm.ipynb #10-027
+# %% ../nbs/10_lstm.ipynb #10-026
 def product_dtype(
     x: Tensor,  # any floating tensor
 ) -> torch.dtype:
@@ -112,7 +112,7 @@ def product_dtype(
     kind = x.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
-# %% ../nbs/10_lstm.ipynb #10-029
+# %% ../nbs/10_lstm.ipynb #10-028
 def product(
     a: Tensor,  # (n, k)
     b: Tensor,  # (k, m), already in `dtype`
@@ -125,7 +125,7 @@ def product(
     result = a.to(dtype) @ b
     return result.to(a.dtype) if out is None else out.copy_(result)
 
-# %% ../nbs/10_lstm.ipynb #10-033
+# %% ../nbs/10_lstm.ipynb #10-032
 def add_product_(
     total: Tensor,  # is added to, (n, m)
     a: Tensor,  # (n, k)
@@ -138,7 +138,7 @@ def add_product_(
     else:
         total += a.to(dtype) @ b
 
-# %% ../nbs/10_lstm.ipynb #10-036
+# %% ../nbs/10_lstm.ipynb #10-035
 def _unroll(x, h0, c0, weight_ih, weight_hh, peephole, bias, dtype, added=None):
     "Outputs and cells, (time + 1, batch, hidden) with the initial ones first, and activations of the gates."
     steps, batch, _ = x.shape
@@ -155,7 +155,7 @@ def _unroll(x, h0, c0, weight_ih, weight_hh, peephole, bias, dtype, added=None):
         forward_(gates[t], c[t], c[t + 1], h[t + 1], peephole)
     return h, c, gates
 
-# %% ../nbs/10_lstm.ipynb #10-038
+# %% ../nbs/10_lstm.ipynb #10-037
 def _unroll_back(dh_out, dc, h, c, gates, weight_hh, peephole, clip, dtype):
     "Derivatives by the gates' inputs at all steps, by the initial h and c, and by the peepholes."
     dgates, w_hh = gates.clone(), weight_hh.to(dtype)
@@ -167,7 +167,7 @@ def _unroll_back(dh_out, dc, h, c, gates, weight_hh, peephole, clip, dtype):
         product(dgates[t], w_hh, dtype, out=dh)
     return dgates, dh, dc, dpeephole
 
-# %% ../nbs/10_lstm.ipynb #10-040
+# %% ../nbs/10_lstm.ipynb #10-039
 class _LSTMSequence(torch.autograd.Function):
     "The time loop of one layer inside one autograd node; products that do not recur are batched over time."
 
@@ -194,7 +194,7 @@ class _LSTMSequence(torch.autograd.Function):
         dadded = dgates if ctx.needs_input_grad[7] else None
         return dx, dh, dc, dw_ih, dw_hh, dpeephole, flat.sum(0), dadded, None, None
 
-# %% ../nbs/10_lstm.ipynb #10-042
+# %% ../nbs/10_lstm.ipynb #10-041
 def look_up(
     index: Tensor,  # of the symbols, (...), below 0 for the null vector
     weight: Tensor,  # its columns are those of the symbols, (n, symbols)
@@ -203,7 +203,7 @@ def look_up(
     columns = weight.t().index_select(0, index.clamp_min(0).flatten()).unflatten(0, index.shape)
     return columns if (index >= 0).all() else columns * (index >= 0).unsqueeze(-1)
 
-# %% ../nbs/10_lstm.ipynb #10-045
+# %% ../nbs/10_lstm.ipynb #10-044
 class PeepholeLSTM(nn.Module):
     "One LSTM layer with peephole connections and clipped derivatives, (7)-(11)."
 
@@ -232,7 +232,7 @@ class PeepholeLSTM(nn.Module):
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}, clip={self.clip}"
 
-# %% ../nbs/10_lstm.ipynb #10-049
+# %% ../nbs/10_lstm.ipynb #10-048
 def _initial_state(
     self: PeepholeLSTM,
     like: Tensor,  # gives batch size, type and device, (..., batch, features)
@@ -244,7 +244,7 @@ def _initial_state(
 
 PeepholeLSTM.initial_state = _initial_state
 
-# %% ../nbs/10_lstm.ipynb #10-050
+# %% ../nbs/10_lstm.ipynb #10-049
 def _symbols(self, x, index):
     "What symbols add to the gates, if there are any, and the columns of the weights for the rest of the input."
     if index is None:
@@ -258,7 +258,7 @@ def _symbols(self, x, index):
 
 PeepholeLSTM._symbols = _symbols
 
-# %% ../nbs/10_lstm.ipynb #10-051
+# %% ../nbs/10_lstm.ipynb #10-050
 def _step(
     self: PeepholeLSTM,
     x: Tensor,  # input of one step, (batch, input)
@@ -273,7 +273,7 @@ def _step(
 
 PeepholeLSTM.step = _step
 
-# %% ../nbs/10_lstm.ipynb #10-052
+# %% ../nbs/10_lstm.ipynb #10-051
 def _forward(
     self: PeepholeLSTM,
     x: Tensor,  # inputs, (time, batch, input)

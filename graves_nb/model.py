@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FORMAT_VERSION', 'KINDS', 'ModelFileError', 'Model', 'InkModel', 'TextModel', 'predict', 'transfer']
 
-# %% ../nbs/16_model.ipynb #16-003
+# %% ../nbs/16_model.ipynb #16-002
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ from .ink import OffsetScaler, replacing
 from .prediction import PredictionConfig, PredictionNetwork
 from .synthesis import SynthesisConfig, SynthesisNetwork
 
-# %% ../nbs/16_model.ipynb #16-005
+# %% ../nbs/16_model.ipynb #16-004
 FORMAT_VERSION = 1  # of the metadata in a model file
 KINDS = {
     "synthesis": (SynthesisNetwork, SynthesisConfig),
@@ -42,7 +42,7 @@ class Model:
         "What else it takes, for JSON."
         raise NotImplementedError
 
-# %% ../nbs/16_model.ipynb #16-006
+# %% ../nbs/16_model.ipynb #16-005
 @dataclass
 class InkModel(Model):
     "A network of either kind that can be trained, saved, and drawn from."
@@ -75,7 +75,7 @@ class InkModel(Model):
         "Alphabet and scale, for JSON."
         return dict(alphabet=None if self.alphabet is None else asdict(self.alphabet), scaler=self.scaler.to_dict())
 
-# %% ../nbs/16_model.ipynb #16-011
+# %% ../nbs/16_model.ipynb #16-010
 @dataclass
 class TextModel(Model):
     "A network that predicts text, and can be trained, saved, and drawn from."
@@ -94,7 +94,7 @@ class TextModel(Model):
         "The vocabulary, for JSON."
         return dict(vocabulary=asdict(self.vocabulary))
 
-# %% ../nbs/16_model.ipynb #16-014
+# %% ../nbs/16_model.ipynb #16-013
 def _encode(
     self: InkModel,
     text: str,  # what is to be written, or was
@@ -105,7 +105,7 @@ def _encode(
 
 InkModel.encode = _encode
 
-# %% ../nbs/16_model.ipynb #16-015
+# %% ../nbs/16_model.ipynb #16-014
 def predict(
     network: nn.Module,  # of either kind
     x: Tensor,  # offsets, normalised, each the input that predicts the next, (time, batch, 3)
@@ -114,7 +114,7 @@ def predict(
     "What a network expects after every offset of some lines."
     return network(x)[0] if text is None else network(x, text)[0]
 
-# %% ../nbs/16_model.ipynb #16-018
+# %% ../nbs/16_model.ipynb #16-017
 def _save(
     self: Model,
     path: str | Path,  # a file ending .safetensors
@@ -138,7 +138,7 @@ def _save(
 
 Model.save = _save
 
-# %% ../nbs/16_model.ipynb #16-021
+# %% ../nbs/16_model.ipynb #16-020
 def _read_meta(path, file):
     "The metadata of a model file, checked."
     text = (file.metadata() or {}).get("graves_nb")
@@ -192,7 +192,7 @@ def _load(
 
 Model.load = classmethod(_load)
 
-# %% ../nbs/16_model.ipynb #16-034
+# %% ../nbs/16_model.ipynb #16-033
 def _without_text(
     source: InkModel,  # a synthesis model
 ) -> dict[str, Tensor]:  # by the names of a prediction network
@@ -204,7 +204,7 @@ def _without_text(
             weights[name] = torch.cat([w[:, : text.start], w[:, text.stop :]], dim=1)
     return weights
 
-# %% ../nbs/16_model.ipynb #16-035
+# %% ../nbs/16_model.ipynb #16-034
 def transfer(
     source: Model,  # whose weights are taken
     network: SynthesisNetwork | PredictionNetwork,  # receives them

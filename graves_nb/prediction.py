@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PredictionConfig', 'PredictionState', 'PredictionNetwork']
 
-# %% ../nbs/14_prediction.ipynb #14-003
+# %% ../nbs/14_prediction.ipynb #14-002
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .lstm import LSTMState, PeepholeLSTM, clip_derivative
 
-# %% ../nbs/14_prediction.ipynb #14-006
+# %% ../nbs/14_prediction.ipynb #14-005
 @dataclass(frozen=True)
 class PredictionConfig:
     "The prediction network of section 2; the defaults are the paper's for handwriting."
@@ -42,13 +42,13 @@ class PredictionConfig:
             raise ValueError(f'head must be "mixture", "softmax" or a number of outputs, got {self.head!r}')
         return sizes[self.head]
 
-# %% ../nbs/14_prediction.ipynb #14-009
+# %% ../nbs/14_prediction.ipynb #14-008
 class PredictionState(NamedTuple):
     "What the network carries from step to step."
 
     layers: tuple[LSTMState, ...]
 
-# %% ../nbs/14_prediction.ipynb #14-011
+# %% ../nbs/14_prediction.ipynb #14-010
 class PredictionNetwork(nn.Module):
     "Peephole LSTM layers with skip connections and a linear output, (1)-(3)."
 
@@ -63,7 +63,7 @@ class PredictionNetwork(nn.Module):
         )
         self.output = nn.Linear(n * config.n_layers, config.output_size)
 
-# %% ../nbs/14_prediction.ipynb #14-013
+# %% ../nbs/14_prediction.ipynb #14-012
 def _inputs(self, x, *below):
     "What a layer takes: its inputs that are numbers, and indices of those that are one-hot."
     if x.is_floating_point():
@@ -73,7 +73,7 @@ def _inputs(self, x, *below):
 
 PredictionNetwork._inputs = _inputs
 
-# %% ../nbs/14_prediction.ipynb #14-014
+# %% ../nbs/14_prediction.ipynb #14-013
 def _initial_state(
     self: PredictionNetwork,
     like: Tensor,  # gives the batch size: inputs (..., batch, features), or indices of symbols (..., batch)
@@ -85,7 +85,7 @@ def _initial_state(
 
 PredictionNetwork.initial_state = _initial_state
 
-# %% ../nbs/14_prediction.ipynb #14-015
+# %% ../nbs/14_prediction.ipynb #14-014
 def _read_out(self, hidden):
     "The outputs by those of all layers, (3)."
     return clip_derivative(self.output(torch.cat(hidden, dim=-1)), self.config.output_clip)
@@ -93,7 +93,7 @@ def _read_out(self, hidden):
 
 PredictionNetwork._read_out = _read_out
 
-# %% ../nbs/14_prediction.ipynb #14-017
+# %% ../nbs/14_prediction.ipynb #14-016
 def _step(
     self: PredictionNetwork,
     x: Tensor,  # input of one step, (batch, features), or indices of symbols, (batch,)
@@ -110,7 +110,7 @@ def _step(
 
 PredictionNetwork.step = _step
 
-# %% ../nbs/14_prediction.ipynb #14-019
+# %% ../nbs/14_prediction.ipynb #14-018
 def _forward(
     self: PredictionNetwork,
     x: Tensor,  # inputs, the null vector first, (time, batch, features), or indices of symbols, (time, batch)

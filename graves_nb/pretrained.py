@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['MODELS', 'DEFAULT_MODEL', 'STYLES', 'list_models', 'load_model', 'model_card', 'list_styles', 'load_style']
 
-# %% ../nbs/32_pretrained.ipynb #32-003
+# %% ../nbs/32_pretrained.ipynb #32-002
 from importlib.resources import files
 from pathlib import Path
 
 from .ink import Ink
 from .model import Model
 
-# %% ../nbs/32_pretrained.ipynb #32-005
+# %% ../nbs/32_pretrained.ipynb #32-004
 MODELS = Path(str(files("graves_nb"))) / "models"
 DEFAULT_MODEL = "unipen-synthesis"
 
@@ -21,7 +21,7 @@ def list_models() -> list[str]:
     "Names of the models in the package."
     return sorted(path.parent.name for path in MODELS.glob("*/model.safetensors"))
 
-# %% ../nbs/32_pretrained.ipynb #32-007
+# %% ../nbs/32_pretrained.ipynb #32-006
 def load_model(
     name: str | Path = DEFAULT_MODEL,  # of a shipped model, or the path of a model file or of a run's folder
 ) -> Model:  # its `kind` says what it is for: "synthesis", "prediction" or "text"
@@ -34,7 +34,7 @@ def load_model(
         raise FileNotFoundError(f"no model {str(name)!r}: shipped are {', '.join(list_models())}; or give a file")
     return Model.load(path)
 
-# %% ../nbs/32_pretrained.ipynb #32-015
+# %% ../nbs/32_pretrained.ipynb #32-014
 def model_card(
     name: str = DEFAULT_MODEL,  # of a shipped model
 ) -> str:  # Markdown
@@ -44,7 +44,7 @@ def model_card(
         raise FileNotFoundError(f"no model {name!r}: shipped are {', '.join(list_models())}")
     return path.read_text(encoding="utf-8")
 
-# %% ../nbs/32_pretrained.ipynb #32-019
+# %% ../nbs/32_pretrained.ipynb #32-018
 STYLES = Path(str(files("graves_nb"))) / "styles"
 
 
@@ -52,7 +52,7 @@ def list_styles() -> list[str]:
     "Names of the hands in the package."
     return sorted(path.stem for path in STYLES.glob("*.inkml"))
 
-# %% ../nbs/32_pretrained.ipynb #32-020
+# %% ../nbs/32_pretrained.ipynb #32-019
 def load_style(
     style: int | str,  # its number, from 1, or its name
 ) -> Ink:  # a line with its text

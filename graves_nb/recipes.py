@@ -7,7 +7,7 @@ __all__ = ['PAPER_TRAINING', 'PAPER_SYNTHESIS', 'PAPER_ROWS', 'SHIPPED', 'RECIPE
            'faster', 'find_recipe', 'settings', 'configure', 'usable_inks', 'InkCorpus', 'read_split', 'read_corpus',
            'make_stages', 'new_model', 'prepare', 'measured', 'describe']
 
-# %% ../nbs/51_recipes.ipynb #51-003
+# %% ../nbs/51_recipes.ipynb #51-002
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -29,7 +29,7 @@ from .text_recipes import TEXT_RECIPES, TextRecipe, prepare_text
 from .training import Loop, Stage, TrainConfig, Trainer
 from .unipen import Unipen
 
-# %% ../nbs/51_recipes.ipynb #51-005
+# %% ../nbs/51_recipes.ipynb #51-004
 class Reported(NamedTuple):
     "What the paper reports of a row."
 
@@ -54,7 +54,7 @@ class Recipe:
     max_points: int = 2500  # longer lines are left out
     max_chars: int = 120  # longer lines are left out
 
-# %% ../nbs/51_recipes.ipynb #51-007
+# %% ../nbs/51_recipes.ipynb #51-006
 PAPER_TRAINING = TrainConfig(
     points=60_000_000,
     batch_size=1,
@@ -106,7 +106,7 @@ PAPER_ROWS = [
     ),
 ]
 
-# %% ../nbs/51_recipes.ipynb #51-009
+# %% ../nbs/51_recipes.ipynb #51-008
 def faster(
     recipe: Recipe,  # with the paper's settings
 ) -> Recipe:
@@ -117,7 +117,7 @@ def faster(
     about += init_from if recipe.train.noise == "adaptive" else ""
     return replace(recipe, name=name, about=about, train=train, max_points=1100)
 
-# %% ../nbs/51_recipes.ipynb #51-011
+# %% ../nbs/51_recipes.ipynb #51-010
 SHIPPED = [
     Recipe(
         "unipen-synthesis",
@@ -142,7 +142,7 @@ SHIPPED = [
 ]
 RECIPES = {r.name: r for r in [*PAPER_ROWS, *map(faster, PAPER_ROWS), *SHIPPED]} | TEXT_RECIPES
 
-# %% ../nbs/51_recipes.ipynb #51-014
+# %% ../nbs/51_recipes.ipynb #51-013
 def find_recipe(
     name: str,  # as in `RECIPES`
 ) -> Recipe:
@@ -151,7 +151,7 @@ def find_recipe(
         raise KeyError(f"no recipe {name!r}; there are {', '.join(RECIPES)}")
     return RECIPES[name]
 
-# %% ../nbs/51_recipes.ipynb #51-016
+# %% ../nbs/51_recipes.ipynb #51-015
 PARTS = ("train", "network")  # fields of a recipe that hold settings of their own
 FIXED = ("name", "about", "reported")  # what no setting changes
 
@@ -163,7 +163,7 @@ def settings(
     own = {f.name: None for f in fields(recipe) if f.name not in (*PARTS, *FIXED)}
     return own | {f.name: part for part in PARTS for f in fields(getattr(recipe, part))}
 
-# %% ../nbs/51_recipes.ipynb #51-017
+# %% ../nbs/51_recipes.ipynb #51-016
 def configure(
     recipe: Recipe,  # to start from
     changes: Mapping[str, str],  # settings and their values as text, as from `--set`
@@ -182,7 +182,7 @@ def configure(
         recipe = holder if parts[key] is None else replace(recipe, **{parts[key]: holder})
     return recipe
 
-# %% ../nbs/51_recipes.ipynb #51-021
+# %% ../nbs/51_recipes.ipynb #51-020
 def usable_inks(
     recipe: Recipe,  # says how long lines may be
     inks: list[Ink],  # lines or words
@@ -199,7 +199,7 @@ class InkCorpus(NamedTuple):
     valid: list[Ink]  # lines of writers who are not in the training lines
     points_per_char: float  # mean length of a character
 
-# %% ../nbs/51_recipes.ipynb #51-022
+# %% ../nbs/51_recipes.ipynb #51-021
 def read_split(
     recipe: Recipe,  # says how long lines may be
     data: str | Path,  # a folder with IAM-OnDB or the UNIPEN files
@@ -241,7 +241,7 @@ def make_stages(
         lines += compose_lines(corpus.words, recipe.composed, recipe.train.seed, max_chars=recipe.max_chars)
     return [Stage(corpus.words, recipe.word_fraction)] * (recipe.word_fraction > 0) + [Stage(lines)]
 
-# %% ../nbs/51_recipes.ipynb #51-023
+# %% ../nbs/51_recipes.ipynb #51-022
 def new_model(
     recipe: Recipe,
     corpus: InkCorpus,
@@ -281,7 +281,7 @@ def prepare(
         trainer.resume()
     return trainer
 
-# %% ../nbs/51_recipes.ipynb #51-025
+# %% ../nbs/51_recipes.ipynb #51-024
 def measured(
     name: str,  # of a recipe
 ) -> list[dict]:  # what `graves evaluate --json` wrote, one for each run

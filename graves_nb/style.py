@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STYLE_FEATURES', 'SIZE_FEATURES', 'pen_steps', 'slant_of', 'turning_of', 'style_features', 'NearestWriter']
 
-# %% ../nbs/33_style.ipynb #33-003
+# %% ../nbs/33_style.ipynb #33-002
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ import numpy as np
 from .hands import POINTS, WIDTHS, spread, weigh
 from .ink import Ink
 
-# %% ../nbs/33_style.ipynb #33-006
+# %% ../nbs/33_style.ipynb #33-005
 STYLE_FEATURES = {
     "slant": "how far downstrokes lean to the right, degrees",
     "slope": "how far the line rises to the right, degrees",
@@ -31,7 +31,7 @@ STYLE_FEATURES = {
 }
 SIZE_FEATURES = ("width", "height")  # those that grow with the ink
 
-# %% ../nbs/33_style.ipynb #33-008
+# %% ../nbs/33_style.ipynb #33-007
 def pen_steps(
     ink: Ink,
 ) -> tuple[np.ndarray, np.ndarray]:  # on paper (n, 2), in the air (strokes - 1, 2)
@@ -41,7 +41,7 @@ def pen_steps(
     air = np.array([b[0] - a[-1] for a, b in zip(strokes[:-1], strokes[1:], strict=True)]).reshape(-1, 2)
     return paper, air
 
-# %% ../nbs/33_style.ipynb #33-011
+# %% ../nbs/33_style.ipynb #33-010
 def slant_of(
     steps: np.ndarray,  # on paper, (n, 2)
 ) -> float:  # degrees, 0 is upright
@@ -62,7 +62,7 @@ def turning_of(
     turns = np.concatenate(turns)
     return float(np.degrees(turns.mean())) if len(turns) else 0.0
 
-# %% ../nbs/33_style.ipynb #33-013
+# %% ../nbs/33_style.ipynb #33-012
 def style_features(
     ink: Ink,  # a line with its text, of printable ASCII
 ) -> np.ndarray:  # in the order of `STYLE_FEATURES`, float64
@@ -91,7 +91,7 @@ def style_features(
     ]
     return np.array(values)
 
-# %% ../nbs/33_style.ipynb #33-018
+# %% ../nbs/33_style.ipynb #33-017
 @dataclass(frozen=True)
 class NearestWriter:
     "Tells whose line it is: the writer's whose mean is nearest."

@@ -7,7 +7,7 @@ __all__ = ['CHOICES', 'count_weights', 'Example', 'InkBatch', 'make_examples', '
            'total_nats', 'TrainConfig', 'has_fast_bf16', 'schedule', 'make_noise', 'make_optimizer', 'Progress',
            'Stage', 'keep_freed_memory', 'Loop', 'Trainer']
 
-# %% ../nbs/22_training.ipynb #22-003
+# %% ../nbs/22_training.ipynb #22-002
 import contextlib
 import ctypes
 import json
@@ -32,14 +32,14 @@ from .native import flush_denormals
 from .noise import AdaptiveWeightNoise, WeightNoise
 from .optim import GateMuon, GravesRMSprop
 
-# %% ../nbs/22_training.ipynb #22-005
+# %% ../nbs/22_training.ipynb #22-004
 def count_weights(
     network: nn.Module,  # any network
 ) -> int:
     "How many weights training adjusts."
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
-# %% ../nbs/22_training.ipynb #22-008
+# %% ../nbs/22_training.ipynb #22-007
 class Example(NamedTuple):
     "One line as the network sees it."
 
@@ -60,7 +60,7 @@ class InkBatch(NamedTuple):
         text = None if self.text is None else TextBatch(*(t.to(device) for t in self.text))
         return InkBatch(*(t.to(device) for t in self[:3]), text)
 
-# %% ../nbs/22_training.ipynb #22-009
+# %% ../nbs/22_training.ipynb #22-008
 def make_examples(
     model: InkModel,  # gives alphabet and scale
     inks: Sequence[Ink],  # lines with their texts
@@ -77,7 +77,7 @@ def collate(
     text = None if examples[0].index is None else TextBatch.from_indices([e.index for e in examples])
     return InkBatch(x, target, mask, text)
 
-# %% ../nbs/22_training.ipynb #22-010
+# %% ../nbs/22_training.ipynb #22-009
 def batch_outputs(
     network: nn.Module,  # for prediction, or for synthesis
     batch: InkBatch,  # lines, with their texts for synthesis
@@ -94,7 +94,7 @@ def batch_nats(
     "The loss of each line, (26): minus the log density of all its points; padding adds nothing."
     return (mixture_loss(batch_outputs(network, batch), batch.target) * batch.mask).sum(0)
 
-# %% ../nbs/22_training.ipynb #22-011
+# %% ../nbs/22_training.ipynb #22-010
 @torch.no_grad()
 def total_nats(
     network: nn.Module,  # for prediction, or for synthesis
@@ -109,7 +109,7 @@ def total_nats(
         nats += batch_nats(network, batch).double().sum().item()
     return torch.tensor([nats, sum(len(e.offsets) for e in examples), len(examples)], dtype=torch.float64)
 
-# %% ../nbs/22_training.ipynb #22-017
+# %% ../nbs/22_training.ipynb #22-016
 CHOICES = dict(
     optimizer=("muon", "adam", "rmsprop", "sgd"),
     mean_over=("point", "sequence"),
@@ -154,7 +154,7 @@ class TrainConfig:
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
 
-# %% ../nbs/22_training.ipynb #22-018
+# %% ../nbs/22_training.ipynb #22-017
 def has_fast_bf16() -> bool:
     "Whether this processor multiplies bf16 matrices faster than fp32 ones."
     if torch.cuda.is_available():
@@ -172,7 +172,7 @@ def schedule(
     left = (config.points - points) / max(1.0, config.decay_fraction * config.points)
     return rise * 0.5 * (1 - math.cos(math.pi * min(1.0, max(0.0, left))))
 
-# %% ../nbs/22_training.ipynb #22-021
+# %% ../nbs/22_training.ipynb #22-020
 def make_noise(
     config: TrainConfig,  # says which
     network: nn.Module,  # whose weights it moves
@@ -197,7 +197,7 @@ def make_optimizer(
         return torch.optim.SGD(groups, momentum=config.momentum)
     return torch.optim.Adam(groups, betas=(0.9, 0.99))
 
-# %% ../nbs/22_training.ipynb #22-023
+# %% ../nbs/22_training.ipynb #22-022
 @dataclass
 class Progress:
     "How far a run has come: with the weights, all there is to resume it."
@@ -219,7 +219,7 @@ class Stage(NamedTuple):
     inks: Sequence[Ink]  # lines or words
     until: float = 1.0  # fraction of all points at which the next stage begins
 
-# %% ../nbs/22_training.ipynb #22-025
+# %% ../nbs/22_training.ipynb #22-024
 def keep_freed_memory() -> None:
     "On glibc, serve large buffers from the heap and keep it, instead of mapping and unmapping each."
     try:
@@ -229,7 +229,7 @@ def keep_freed_memory() -> None:
     mallopt(-4, 0)  # M_MMAP_MAX: no separate mappings
     mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: give nothing back below 2 GB
 
-# %% ../nbs/22_training.ipynb #22-026
+# %% ../nbs/22_training.ipynb #22-025
 class Loop:
     "What trains a model, whatever its data. A trainer adds `_batches`, `_loss`, `_size` and `validate`."
 
@@ -258,7 +258,7 @@ class Loop:
         "What else a checkpoint holds; every process is asked."
         return {}
 
-# %% ../nbs/22_training.ipynb #22-028
+# %% ../nbs/22_training.ipynb #22-027
 class Trainer(Loop):
     "Trains a model on ink, stage by stage; `fit` may be interrupted and resumed at any time."
 
@@ -285,7 +285,7 @@ class Trainer(Loop):
         "Points of the part of the curriculum that is trained on."
         return sum(len(e.offsets) for e in self.stages[self.progress.stage][0])
 
-# %% ../nbs/22_training.ipynb #22-029
+# %% ../nbs/22_training.ipynb #22-028
 def _batches(self):
     "Batches from where the run stands until it ends: a function of seed and progress alone."
     p, config = self.progress, self.config
@@ -309,7 +309,7 @@ def _batches(self):
 
 Trainer._batches = _batches
 
-# %% ../nbs/22_training.ipynb #22-030
+# %% ../nbs/22_training.ipynb #22-029
 def _backward(self, batch, points):
     "The gradient of the batch's summed loss, over all processes, at noisy weights if there is noise."
     p = self.progress
@@ -329,7 +329,7 @@ def _backward(self, batch, points):
 
 Loop._backward = _backward
 
-# %% ../nbs/22_training.ipynb #22-031
+# %% ../nbs/22_training.ipynb #22-030
 def _update(
     self: Loop,
     batch: InkBatch,  # this process's share
@@ -357,7 +357,7 @@ def _update(
 
 Loop.update = _update
 
-# %% ../nbs/22_training.ipynb #22-032
+# %% ../nbs/22_training.ipynb #22-031
 def _advance(self, points, minutes):
     "Note that one more batch has been learned."
     p = self.progress
@@ -366,7 +366,7 @@ def _advance(self, points, minutes):
 
 Loop._advance = _advance
 
-# %% ../nbs/22_training.ipynb #22-033
+# %% ../nbs/22_training.ipynb #22-032
 def _validate(
     self: Trainer,
 ) -> tuple[float, float]:  # nats per point, nats per line
@@ -380,7 +380,7 @@ def _validate(
 
 Trainer.validate = _validate
 
-# %% ../nbs/22_training.ipynb #22-035
+# %% ../nbs/22_training.ipynb #22-034
 def _save_model(self, name):
     "The model as it stands, with how far it was trained."
     self.model.info |= dict(points=self.progress.points, updates=self.progress.updates)
@@ -408,7 +408,7 @@ def _save_checkpoint(
 
 Loop._save_model, Loop.save_checkpoint = _save_model, _save_checkpoint
 
-# %% ../nbs/22_training.ipynb #22-036
+# %% ../nbs/22_training.ipynb #22-035
 def _resume(
     self: Loop,
 ) -> None:
@@ -431,7 +431,7 @@ def _resume(
 
 Loop.resume = _resume
 
-# %% ../nbs/22_training.ipynb #22-037
+# %% ../nbs/22_training.ipynb #22-036
 def _trim_log(self):
     "Drop lines of the log from after the checkpoint: those updates will be made again."
     path = self.out / "log.jsonl"
@@ -445,7 +445,7 @@ def _trim_log(self):
 
 Loop._trim_log = _trim_log
 
-# %% ../nbs/22_training.ipynb #22-038
+# %% ../nbs/22_training.ipynb #22-037
 def _log(self, **entry):
     "One line of the run's log, for people and for programs."
     if self.accelerator.is_main_process:
@@ -456,7 +456,7 @@ def _log(self, **entry):
 
 Loop._log = _log
 
-# %% ../nbs/22_training.ipynb #22-039
+# %% ../nbs/22_training.ipynb #22-038
 class _Timer:
     "Whether some minutes have passed since the last time they had."
 
@@ -469,7 +469,7 @@ class _Timer:
         self.last = time.monotonic()
         return True
 
-# %% ../nbs/22_training.ipynb #22-041
+# %% ../nbs/22_training.ipynb #22-040
 def _fit(
     self: Loop,
     minutes: float | None = None,  # stop, resumably, after so long; None trains to the end
@@ -507,7 +507,7 @@ def _fit(
 
 Loop.fit = _fit
 
-# %% ../nbs/22_training.ipynb #22-042
+# %% ../nbs/22_training.ipynb #22-041
 def _agree(self, yes):
     "Whether any process says yes, in all processes."
     if self.accelerator.num_processes == 1:
@@ -528,7 +528,7 @@ def _log_validation(self):
 
 Loop._agree, Loop._log_validation = _agree, _log_validation
 
-# %% ../nbs/22_training.ipynb #22-044
+# %% ../nbs/22_training.ipynb #22-043
 @contextlib.contextmanager
 def _deferred_signals():
     "Note SIGINT and SIGTERM in the list that it gives, instead of breaking off; only the main thread may."

@@ -124,7 +124,14 @@ def test_a_source_archive_builds_the_same_package(tmp_path):
     archive = tmp_path / built.stdout.split()[-1]
     shutil.unpack_archive(archive, tmp_path / "unpacked")
     (unpacked,) = (tmp_path / "unpacked").iterdir()
-    for name in ("settings.ini", "setup.py", "README.md", "LICENSE", "graves_nb/kernels/step.c"):
+    for name in (
+        "settings.ini",
+        "setup.py",
+        "README.md",
+        "LICENSE",
+        "graves_nb/kernels/step.c",
+        "graves_nb/kernels/draw.c",
+    ):
         assert (unpacked / name).exists(), name
     about = [sys.executable, "setup.py", "--name", "--version"]
     told = subprocess.run(about, cwd=unpacked, check=True, capture_output=True, text=True).stdout.split()

@@ -7,19 +7,20 @@ import pytest
 import torch
 
 from graves_nb.alphabet import ASCII, TextBatch
+from graves_nb.drawing import has_finished
 from graves_nb.ink import Ink, OffsetScaler
 from graves_nb.mixture import random_draws, sample_mixture, split_outputs
 from graves_nb.model import InkModel
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
 from graves_nb.pretrained import load_model
 from graves_nb.sampling import (
-    _Line,
+    Line,
+    _finished_line,
     adapt_ink,
-    has_finished,
+    draw_lines,
     prime_offsets,
     read_prime,
     sample_ink,
-    sample_offsets,
     take_rows,
     trace_ink,
     write,
@@ -52,8 +53,13 @@ def shipped():
     return load_model()
 
 
-def generators(*seeds):
-    return [torch.Generator().manual_seed(seed) for seed in seeds]
+def drawn(model, indices, seeds, bias=0.5, limit=300, finish=False, prime=None, **options):
+    "Offsets, how they ended, and traces, of lines drawn together."
+    drift = model.scaler.mean[0] / model.scaler.std[0]
+    lines = [Line(index, limit, seed, finish, drift) for index, seed in zip(indices, seeds, strict=True)]
+    for _ in draw_lines(model, lines, bias, prime, trace=True, **options):
+        pass
+    return [_finished_line(line, trace=True) for line in lines]
 
 
 def plain_line(model, text, bias, seed, limit, finish):
@@ -80,11 +86,11 @@ def plain_line(model, text, bias, seed, limit, finish):
     return points, False, outputs
 
 
-@pytest.mark.parametrize("whole", [False, True])
-def test_batch_equals_single_lines_drawn_by_definition(small, whole):
+@pytest.mark.parametrize("whole, together", [(False, 48), (True, 48), (True, 2)])
+def test_batch_equals_single_lines_drawn_by_definition(small, whole, together):
     texts, seeds = ["a", "some words", "mid", "ttt", "over"], range(3, 8)
     indices = [ASCII.encode(t) for t in texts]
-    samples = sample_offsets(small, indices, 0.5, generators(*seeds), [300] * 5, None, [whole] * 5, trace=True)
+    samples = drawn(small, indices, seeds, finish=whole, together=together)
     for text, seed, (points, stopped, trace) in zip(texts, seeds, samples, strict=True):
         expected, ended, outputs = plain_line(small, text, 0.5, seed, 300, whole)
         assert ended == stopped and len(points) == len(expected) > 0
@@ -95,7 +101,7 @@ def test_batch_equals_single_lines_drawn_by_definition(small, whole):
 
 def line_by(moves, finish, passed_at, drift=0.0):
     "The moves that a line takes."
-    line = _Line(100, finish, drift)
+    line = Line(torch.zeros(3), 100, 0, finish, drift)
     return [move for i, move in enumerate(moves) if not line.stopped and line.take(move, i >= passed_at)]
 
 
@@ -127,7 +133,7 @@ def test_a_stroke_beyond_the_edge_is_not_drawn():
 def test_the_last_letter_is_finished_after_a_letter_but_not_after_a_dot(small):
     for seed in range(4):
         at_once, whole = (
-            sample_offsets(small, [ASCII.encode("abc")], 0.0, generators(seed), [400], None, [finish])[0][0]
+            drawn(small, [ASCII.encode("abc")], [seed], bias=0.0, limit=400, finish=finish)[0][0]
             for finish in (False, True)
         )
         assert len(whole) >= len(at_once) and torch.equal(whole[: len(at_once)], at_once)
@@ -164,8 +170,7 @@ def test_global_generator_is_not_touched(small):
 
 
 def test_large_bias_writes_the_mode(small):
-    generator = generators(0, 1)
-    runs = sample_offsets(small, [ASCII.encode("x")] * 2, 1e4, generator, [20] * 2)
+    runs = drawn(small, [ASCII.encode("x")] * 2, [0, 1], bias=1e4, limit=20)
     torch.testing.assert_close(runs[0][0][:1, :2], runs[1][0][:1, :2], atol=1e-4, rtol=0)
 
 
@@ -201,7 +206,7 @@ def test_ink_after_a_prime_begins_at_its_own_first_point():
     (sample,) = write_samples(model, ["some text"], seed=3, prime=prime, trace=True)
     indices = [torch.cat([ASCII.encode("wave "), ASCII.encode("some text")])]
     offsets = prime_offsets(model, prime)
-    ((points, _, trace),) = sample_offsets(model, indices, 0.5, generators(3), [540], offsets, [True], True)
+    ((points, _, trace),) = drawn(model, indices, [3], limit=540, finish=True, prime=offsets)
     expected = model.scaler.denormalise(points.numpy())
     assert len(points) > 20
     assert np.array_equal(sample.ink.strokes[0][0], [0, 0]) and len(sample.ink) == len(points)

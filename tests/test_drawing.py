@@ -1,0 +1,118 @@
+"""Compiled drawing against the plain loop: any size, any number of lines, either kind of network, any precision."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from graves_nb import native
+from graves_nb.alphabet import TextBatch
+from graves_nb.drawing import _pack_once, draw_points, draw_points_plain
+from graves_nb.mixture import random_draws
+from graves_nb.prediction import PredictionConfig, PredictionNetwork
+from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
+
+needs_compiler = pytest.mark.skipif(
+    not native.usable(torch.zeros(1)), reason="no C compiler: the plain loop is all there is"
+)
+
+
+def network_of(kind, seed, cells=11, layers=2, mixtures=3, half=False):
+    torch.manual_seed(seed)
+    if kind == "synthesis":
+        network = SynthesisNetwork(SynthesisConfig(7, cells, layers, mixtures, 4, points_per_char=2))
+    else:
+        network = PredictionNetwork(PredictionConfig(3, cells, layers, n_mixtures=mixtures))
+    if half:
+        with torch.no_grad():
+            for p in network.parameters():
+                p.copy_(p.half())
+    return network
+
+
+def arguments(network, lines, steps, seed):
+    "State, offsets, random numbers, bias, texts of different lengths; the state as some steps have left it."
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(lines, 3, generator=generator)
+    draws = torch.stack([random_draws(steps + 3, generator) for _ in range(lines)])
+    text = ()
+    if isinstance(network, SynthesisNetwork):
+        lengths = torch.randint(1, 9, (lines,), generator=generator).tolist()
+        text = (TextBatch.from_indices([torch.randint(7, (n,), generator=generator) for n in lengths]),)
+    begun = draw_points_plain(network, network.initial_state(x), x, draws[:, :3], 0.5, *text)
+    return begun.state, begun.points[:, -1], draws[:, 3:], 0.7, *text
+
+
+def flatten(drawn):
+    state = drawn.state
+    parts = [drawn.points, drawn.outputs, *(t for layer in state.layers for t in layer)]
+    return parts if drawn.window is None else [*parts, *drawn.window, *state.window]
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", ["synthesis", "prediction"])
+@settings(max_examples=25, deadline=None)
+@given(
+    lines=st.integers(1, 15), steps=st.integers(1, 6), cells=st.integers(1, 40), layers=st.integers(1, 3),
+    mixtures=st.integers(1, 6), half=st.booleans(), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_compiled_equals_plain(kind, lines, steps, cells, layers, mixtures, half, seed):
+    network = network_of(kind, seed, cells, layers, mixtures, half)
+    args = arguments(network, lines, steps, seed)
+    ours, plain = draw_points(network, *args), draw_points_plain(network, *args)
+    for a, b in zip(flatten(ours), flatten(plain), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+    if kind == "synthesis":
+        assert torch.equal(ours.finished, plain.finished)
+    assert _pack_once(network).struct.narrow == half
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", ["synthesis", "prediction"])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_line_is_the_same_to_the_bit_whatever_is_beside_it(kind, threads):
+    network, before = network_of(kind, 0, cells=37), torch.get_num_threads()
+    state, x, draws, bias, *text = arguments(network, 13, 9, 1)
+    torch.set_num_threads(threads)
+    try:
+        together = draw_points(network, state, x, draws, bias, *text)
+    finally:
+        torch.set_num_threads(before)
+    for i in range(13):
+        one = [TextBatch(*(part[i : i + 1] for part in t)) for t in text]
+        layers = tuple(type(layer)(*(part[i : i + 1] for part in layer)) for layer in state.layers)
+        parts = (type(state.window)(*(part[i : i + 1] for part in state.window)),) if text else ()
+        alone = draw_points(network, type(state)(layers, *parts), x[i : i + 1], draws[i : i + 1], bias, *one)
+        assert torch.equal(alone.points[0], together.points[i]) and torch.equal(alone.outputs[0], together.outputs[i])
+
+
+@needs_compiler
+def test_what_goes_in_is_left_alone():
+    network = network_of("synthesis", 0)
+    args = arguments(network, 4, 5, 2)
+    copies = [t.clone() for t in (args[1], args[2], args[0].window.kappa, args[0].layers[0].h)]
+    draw_points(network, *args)
+    for before, now in zip(copies, (args[1], args[2], args[0].window.kappa, args[0].layers[0].h), strict=True):
+        assert torch.equal(before, now)
+
+
+def test_changed_weights_draw_other_points():
+    network = network_of("synthesis", 0)
+    args = arguments(network, 2, 5, 3)
+    before = draw_points(network, *args)
+    with torch.no_grad():
+        network.layers[1].weight_hh.mul_(-1.0)
+    after = draw_points(network, *args)
+    assert not torch.allclose(before.outputs, after.outputs)
+    torch.testing.assert_close(after.points, draw_points_plain(network, *args).points, rtol=1e-3, atol=1e-4)
+
+
+def test_without_a_compiler_and_in_double_precision(monkeypatch):
+    network = network_of("prediction", 4).double()
+    x = torch.zeros(2, 3, dtype=torch.double)
+    draws = torch.stack([random_draws(4, torch.Generator().manual_seed(i)) for i in range(2)]).double()
+    assert draw_points(network, network.initial_state(x), x, draws).points.dtype == torch.double
+    monkeypatch.setattr(native, "usable", lambda x: False)
+    network = network_of("synthesis", 4)
+    args = arguments(network, 2, 5, 3)
+    assert torch.equal(draw_points(network, *args).points, draw_points_plain(network, *args).points)
