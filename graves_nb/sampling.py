@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CHUNK', 'STEPS', 'Line', 'map_rows', 'take_rows', 'null_first', 'read_prime', 'Trace', 'draw_lines', 'adapt_ink',
-           'prime_offsets', 'Sample', 'prepare_lines', 'write_samples', 'sample_of', 'write', 'trace_ink', 'sample_ink',
-           'sample_text']
+           'prime_offsets', 'Sample', 'prepare_line', 'write_samples', 'sample_of', 'write', 'write_each', 'trace_ink',
+           'sample_ink', 'sample_text']
 
 # %% ../nbs/31_sampling.ipynb #31-002
 from collections.abc import Iterable, Iterator, Sequence
@@ -41,7 +41,9 @@ class Line:
         seed: int = 0,  # of its random numbers
         finish: bool = False,  # whether to finish the last letter
         drift: float = 0.0,  # the scale's mean over its deviation, of x
+        label: object = None,  # by which whoever draws it knows it
     ):
+        self.label = label
         self.text, self.limit, self.finish, self.drift = text, limit, finish, drift
         self.points, self.trace = [], []
         self.x, self.right = 0.0, float("-inf")  # of pen and ink, in deviations of the scale
@@ -248,19 +250,19 @@ def _check_kind(model, kind, instead):
         raise ValueError(f"this takes a {kind} model, but the model is a {model.kind} model: {instead}")
 
 
-def prepare_lines(
+def prepare_line(
     model: InkModel,  # a synthesis model
-    texts: Iterable[str],  # what to write, a line each; taken one by one
-    seed: int = 0,  # of the first line; the next ones take the numbers after it
+    text: str,  # what to write
+    seed: int = 0,  # of its random numbers
     prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5)
     max_points_per_char: int = 60,  # ends a line that the stop rule does not
-) -> Iterator[Line]:
-    "Lines to be drawn, of texts."
-    before = [] if prime is None else [model.encode(prime.text.strip() + " ")]
+    label: object = None,  # by which the caller knows it
+) -> Line:
+    "A line to be drawn."
+    index = [] if prime is None else [model.encode(prime.text.strip() + " ")]
+    index.append(model.encode(text))
     drift = float(model.scaler.mean[0] / model.scaler.std[0])
-    for number, text in enumerate(texts):
-        index = torch.cat([*before, model.encode(text)])
-        yield Line(index, max_points_per_char * len(text), seed + number, text[-1].isalnum(), drift)
+    return Line(torch.cat(index), max_points_per_char * len(text), seed, text[-1].isalnum(), drift, label)
 
 
 def write_samples(
@@ -276,7 +278,7 @@ def write_samples(
     _check_kind(model, "synthesis", "`sample_ink` draws ink from it")
     if isinstance(texts, str):
         raise TypeError("texts must be a list of lines; `write` also takes a single one")
-    lines = list(prepare_lines(model, texts, seed, prime, max_points_per_char))
+    lines = [prepare_line(model, text, seed + i, prime, max_points_per_char) for i, text in enumerate(texts)]
     offsets = None if prime is None else prime_offsets(model, prime)
     for _ in draw_lines(model, lines, bias, offsets, trace):
         pass
@@ -312,7 +314,24 @@ def write(
     inks = [sample.ink for sample in write_samples(model, texts, bias, seed, prime)]
     return inks[0] if isinstance(text, str) else inks
 
-# %% ../nbs/31_sampling.ipynb #31-041
+# %% ../nbs/31_sampling.ipynb #31-030
+def write_each(
+    model: InkModel,  # a synthesis model
+    jobs: Iterable[tuple[str, int]],  # texts and their seeds; taken as they are needed
+    bias: float = 0.5,  # 0 as varied as the training data; larger is neater (sec. 5.4)
+    prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5)
+    together: int = 48,  # how many are drawn at a time
+) -> Iterator[tuple[int, Ink]]:  # the number of the job, and its ink, in the order in which lines end
+    "Write any number of lines, in the memory of a few."
+    _check_kind(model, "synthesis", "`sample_ink` draws ink from it")
+    offsets = None if prime is None else prime_offsets(model, prime)
+    lines = (prepare_line(model, text, seed, prime, label=(i, text)) for i, (text, seed) in enumerate(jobs))
+    for ended in draw_lines(model, lines, bias, offsets, together=together):
+        for line in ended:
+            number, text = line.label
+            yield number, sample_of(model, line, text, prime is not None).ink
+
+# %% ../nbs/31_sampling.ipynb #31-043
 @torch.no_grad()
 def trace_ink(
     model: InkModel,  # either kind
@@ -329,7 +348,7 @@ def trace_ink(
     y, _, window = model.network(inputs, TextBatch.from_indices([model.encode(ink.text)]))
     return _trace_of(y[:, 0], [p[:, 0] for p in window], len(ink.text))
 
-# %% ../nbs/31_sampling.ipynb #31-045
+# %% ../nbs/31_sampling.ipynb #31-047
 @torch.no_grad()
 def sample_ink(
     model: InkModel,  # a prediction model
@@ -354,7 +373,7 @@ def sample_ink(
     inks = [_ink_of(model, offsets, primed=prime is not None) for offsets in drawn.points]
     return inks[0] if count is None else inks
 
-# %% ../nbs/31_sampling.ipynb #31-049
+# %% ../nbs/31_sampling.ipynb #31-051
 @torch.no_grad()
 def sample_text(
     model: TextModel,  # from `load_model("wiki")`, or trained

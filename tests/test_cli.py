@@ -13,6 +13,8 @@ from graves_nb.corpus import ALL_BYTES
 from graves_nb.ink import Ink
 from graves_nb.model import TextModel
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
+from graves_nb.pretrained import load_model
+from graves_nb.sampling import write
 
 
 def graves(*words, **options):
@@ -56,6 +58,11 @@ def test_write_every_format_count_and_prime(tmp_path):
         (["write", "ok", "-o", "missing/folder/x.svg"], "missing"),
         (["write", "ok", "-o", "x.svg", "--model", "nothing"], "unipen-synthesis"),
         (["write", "ok", "-o", "x.svg", "--prime", "none.inkml"], "none.inkml"),
+        (["write", "-o", "x.svg"], "say what to write"),
+        (["write", "ok", "-o", "x.svg", "--from", "lines.txt"], "say what to write"),
+        (["write", "-o", "x", "--from", "no-lines.txt"], "no-lines.txt"),
+        (["write", "-o", "x", "--from", "lines.txt", "--format", "gif"], ".svg"),
+        (["write", " ", "-o", "x.svg", "--page"], "empty"),
         (["train", "no-such", "--data", ".", "--out", "run"], "no recipe"),
         (["train", "unipen-synthesis", "--data", "nowhere", "--out", "run"], "nowhere"),
         (["train", "unipen-synthesis", "--data", ".", "--out", "run", "--set", "sise=3"], "unknown setting"),
@@ -67,6 +74,37 @@ def test_write_every_format_count_and_prime(tmp_path):
 def test_bad_input_is_told_in_one_line(tmp_path, words, message):
     assert message in told(graves(*words, cwd=tmp_path))
     assert not list(tmp_path.glob("x.*"))
+
+
+def test_write_a_page(tmp_path):
+    words = ["write", "one two\nthree", "--page", "--width", 5, "--bias", 1, "-o", tmp_path / "page.inkml"]
+    assert graves(*words).returncode == 0
+    page = Ink.load(tmp_path / "page.inkml")
+    assert page.text == "one\ntwo\nthree"
+    alone = write(load_model(), "two", bias=1, seed=1)  # the second line, of the second seed
+    assert len(page) > len(alone) and np.ptp(page.points[:, 1]) > 2 * np.ptp(alone.points[:, 1])
+
+
+def test_write_the_lines_of_a_file_and_go_on_where_it_stopped(tmp_path):
+    (tmp_path / "lines.txt").write_text("one\n\n two \nthree\n")
+    words = ["write", "--from", tmp_path / "lines.txt", "-o", tmp_path / "ink", "--count", 2, "--bias", 1, "--seed", 5]
+    assert "6 lines" in graves(*words).stdout
+    files = sorted((tmp_path / "ink").iterdir())
+    assert [f.name for f in files] == [f"{n:06}-{i}.inkml" for n in (1, 3, 4) for i in (1, 2)]
+    assert [Ink.load(f).text for f in files] == ["one"] * 2 + ["two"] * 2 + ["three"] * 2
+    before = {f: f.read_bytes() for f in files}
+    for f in files[1:4]:
+        f.unlink()
+    assert "3 lines" in graves(*words).stdout
+    assert {f: f.read_bytes() for f in files} == before
+    alone = write(load_model(), "two", bias=1, seed=5 + 2 * 2 + 1)
+    assert len(Ink.load(files[3])) == len(alone)
+
+
+def test_a_line_that_cannot_be_written_is_named_before_any_is(tmp_path):
+    (tmp_path / "lines.txt").write_text("fine\nna\u00efve\n", encoding="utf-8")
+    assert "line 2: cannot write" in told(graves("write", "--from", "lines.txt", "-o", "ink", cwd=tmp_path))
+    assert not (tmp_path / "ink").exists()
 
 
 def test_damaged_and_foreign_model_files(tmp_path):
