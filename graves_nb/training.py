@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CHOICES', 'count_weights', 'Example', 'InkBatch', 'make_examples', 'collate', 'batch_outputs', 'batch_nats',
-           'total_nats', 'TrainConfig', 'has_fast_bf16', 'schedule', 'make_noise', 'make_optimizer', 'Progress',
-           'Stage', 'keep_freed_memory', 'Loop', 'Trainer']
+           'chunked_backward', 'total_nats', 'TrainConfig', 'has_fast_bf16', 'schedule', 'make_noise', 'make_optimizer',
+           'Progress', 'Stage', 'keep_freed_memory', 'Loop', 'Trainer']
 
 # %% ../nbs/22_training.ipynb #22-002
 import contextlib
@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from .alphabet import TextBatch
 from .ink import Ink, bucket_batches, pad_batch, replacing
+from .lstm import map_state
 from .mixture import mixture_loss
 from .model import InkModel, Model, predict
 from .native import flush_denormals
@@ -94,7 +95,40 @@ def batch_nats(
     "The loss of each line, (26): minus the log density of all its points; padding adds nothing."
     return (mixture_loss(batch_outputs(network, batch), batch.target) * batch.mask).sum(0)
 
-# %% ../nbs/22_training.ipynb #22-010
+# %% ../nbs/22_training.ipynb #22-011
+def _tensors(state):
+    "The tensors of a state, in order."
+    found = []
+    map_state(lambda tensor: found.append(tensor) or tensor, state)
+    return found
+
+
+def chunked_backward(
+    network: nn.Module,  # for prediction, or for synthesis
+    batch: InkBatch,  # lines
+    steps: int,  # of a chunk
+    backward: Callable[[Tensor], None] = Tensor.backward,  # is called once a chunk, the last one first
+) -> Tensor:  # the summed loss, nats
+    "Add the gradient of a batch's summed loss, in memory that does not grow with the length of its lines."
+    text = () if batch.text is None else (batch.text,)
+    pieces = list(zip(*(part.split(steps) for part in batch[:3]), strict=True))
+    states, later, total = [None], None, 0.0
+    with torch.no_grad():
+        for x, _, _ in pieces[:-1]:
+            states.append(network(x, *text, states[-1])[1])
+    for (x, target, mask), state in zip(reversed(pieces), reversed(states), strict=True):
+        state = None if state is None else map_state(lambda tensor: tensor.detach().requires_grad_(), state)
+        y, after = network(x, *text, state)[:2]
+        y = y.to(torch.promote_types(y.dtype, torch.float32))
+        loss = (mixture_loss(y, target) * mask).sum()
+        total += loss.detach()
+        if later is not None:  # the loss of all that follows, as far as it depends on this chunk
+            loss = loss + sum((a * d).sum() for a, d in zip(_tensors(after), later, strict=True) if d is not None)
+        backward(loss)
+        later = None if state is None else [leaf.grad for leaf in _tensors(state)]
+    return total
+
+# %% ../nbs/22_training.ipynb #22-012
 @torch.no_grad()
 def total_nats(
     network: nn.Module,  # for prediction, or for synthesis
@@ -109,7 +143,7 @@ def total_nats(
         nats += batch_nats(network, batch).double().sum().item()
     return torch.tensor([nats, sum(len(e.offsets) for e in examples), len(examples)], dtype=torch.float64)
 
-# %% ../nbs/22_training.ipynb #22-016
+# %% ../nbs/22_training.ipynb #22-018
 CHOICES = dict(
     optimizer=("muon", "adam", "rmsprop", "sgd"),
     mean_over=("point", "sequence"),
@@ -134,6 +168,7 @@ class TrainConfig:
     clip_norm: float = 1.0  # largest norm of that gradient; inf for none, as in the paper
     noise: str = "none"  # weight noise while training: "none", "fixed", or "adaptive"
     noise_std: float = 0.075  # its standard deviation, with "adaptive" the first one (sec. 4.2)
+    chunk: int = 0  # of ink: keep activations of so many steps at a time, for a third more computation; 0 keeps all
     patience: int = 0  # stop after so many validations without a better one; 0 never does
     precision: str = "auto"  # "fp32", "bf16", or "auto": bf16 products where the processor has them
     checkpoint_minutes: float = 3.0  # between checkpoints
@@ -146,6 +181,8 @@ class TrainConfig:
         for name in ("points", "batch_size", "log_updates", *rates):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        if self.chunk < 0:
+            raise ValueError(f"chunk must be a number of steps, or 0, got {self.chunk}")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must be at least 0 and below 1, got {self.momentum}")
         if not 0 <= self.decay_fraction <= 1:
@@ -154,7 +191,7 @@ class TrainConfig:
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
 
-# %% ../nbs/22_training.ipynb #22-017
+# %% ../nbs/22_training.ipynb #22-019
 def has_fast_bf16() -> bool:
     "Whether this processor multiplies bf16 matrices faster than fp32 ones."
     if torch.cuda.is_available():
@@ -172,7 +209,7 @@ def schedule(
     left = (config.points - points) / max(1.0, config.decay_fraction * config.points)
     return rise * 0.5 * (1 - math.cos(math.pi * min(1.0, max(0.0, left))))
 
-# %% ../nbs/22_training.ipynb #22-020
+# %% ../nbs/22_training.ipynb #22-022
 def make_noise(
     config: TrainConfig,  # says which
     network: nn.Module,  # whose weights it moves
@@ -197,7 +234,7 @@ def make_optimizer(
         return torch.optim.SGD(groups, momentum=config.momentum)
     return torch.optim.Adam(groups, betas=(0.9, 0.99))
 
-# %% ../nbs/22_training.ipynb #22-022
+# %% ../nbs/22_training.ipynb #22-024
 @dataclass
 class Progress:
     "How far a run has come: with the weights, all there is to resume it."
@@ -219,7 +256,7 @@ class Stage(NamedTuple):
     inks: Sequence[Ink]  # lines or words
     until: float = 1.0  # fraction of all points at which the next stage begins
 
-# %% ../nbs/22_training.ipynb #22-024
+# %% ../nbs/22_training.ipynb #22-026
 def keep_freed_memory() -> None:
     "On glibc, serve large buffers from the heap and keep it, instead of mapping and unmapping each."
     try:
@@ -229,7 +266,7 @@ def keep_freed_memory() -> None:
     mallopt(-4, 0)  # M_MMAP_MAX: no separate mappings
     mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: give nothing back below 2 GB
 
-# %% ../nbs/22_training.ipynb #22-025
+# %% ../nbs/22_training.ipynb #22-027
 class Loop:
     "What trains a model, whatever its data. A trainer adds `_batches`, `_loss`, `_size` and `validate`."
 
@@ -258,7 +295,7 @@ class Loop:
         "What else a checkpoint holds; every process is asked."
         return {}
 
-# %% ../nbs/22_training.ipynb #22-027
+# %% ../nbs/22_training.ipynb #22-029
 class Trainer(Loop):
     "Trains a model on ink, stage by stage; `fit` may be interrupted and resumed at any time."
 
@@ -285,7 +322,7 @@ class Trainer(Loop):
         "Points of the part of the curriculum that is trained on."
         return sum(len(e.offsets) for e in self.stages[self.progress.stage][0])
 
-# %% ../nbs/22_training.ipynb #22-028
+# %% ../nbs/22_training.ipynb #22-030
 def _batches(self):
     "Batches from where the run stands until it ends: a function of seed and progress alone."
     p, config = self.progress, self.config
@@ -309,7 +346,34 @@ def _batches(self):
 
 Trainer._batches = _batches
 
-# %% ../nbs/22_training.ipynb #22-029
+# %% ../nbs/22_training.ipynb #22-031
+def _loss_backward(self, batch):
+    "The batch's summed loss, sent backwards."
+    with self.accelerator.autocast():
+        loss = self._loss(batch)
+    self.accelerator.backward(loss)
+    return loss
+
+
+def _ink_backward(self, batch):
+    "The same, in chunks if that was asked for; processes exchange gradients at the last one."
+    if not 0 < self.config.chunk < len(batch.x):
+        return Loop._loss_backward(self, batch)
+    left = -(-len(batch.x) // self.config.chunk)
+
+    def backward(loss):
+        nonlocal left
+        left -= 1
+        with self.accelerator.no_sync(self.network) if left else contextlib.nullcontext():
+            self.accelerator.backward(loss)
+
+    with self.accelerator.autocast():
+        return chunked_backward(self.network, batch, self.config.chunk, backward)
+
+
+Loop._loss_backward, Trainer._loss_backward = _loss_backward, _ink_backward
+
+# %% ../nbs/22_training.ipynb #22-032
 def _backward(self, batch, points):
     "The gradient of the batch's summed loss, over all processes, at noisy weights if there is noise."
     p = self.progress
@@ -317,9 +381,7 @@ def _backward(self, batch, points):
         if self.noise is not None:
             draw = torch.Generator().manual_seed(self.config.seed * 1_000_003 + p.updates)
             stack.enter_context(self.noise.drawn(draw))
-        with self.accelerator.autocast():
-            loss = self._loss(batch.to(self.accelerator.device))
-        self.accelerator.backward(loss)
+        loss = self._loss_backward(batch.to(self.accelerator.device))
     for weight in self.model.network.parameters():  # processes average their gradients
         weight.grad.mul_(self.accelerator.num_processes)
     if self.config.noise == "adaptive":
@@ -329,7 +391,7 @@ def _backward(self, batch, points):
 
 Loop._backward = _backward
 
-# %% ../nbs/22_training.ipynb #22-030
+# %% ../nbs/22_training.ipynb #22-033
 def _update(
     self: Loop,
     batch: InkBatch,  # this process's share
@@ -357,7 +419,7 @@ def _update(
 
 Loop.update = _update
 
-# %% ../nbs/22_training.ipynb #22-031
+# %% ../nbs/22_training.ipynb #22-034
 def _advance(self, points, minutes):
     "Note that one more batch has been learned."
     p = self.progress
@@ -366,7 +428,7 @@ def _advance(self, points, minutes):
 
 Loop._advance = _advance
 
-# %% ../nbs/22_training.ipynb #22-032
+# %% ../nbs/22_training.ipynb #22-035
 def _validate(
     self: Trainer,
 ) -> tuple[float, float]:  # nats per point, nats per line
@@ -380,7 +442,7 @@ def _validate(
 
 Trainer.validate = _validate
 
-# %% ../nbs/22_training.ipynb #22-034
+# %% ../nbs/22_training.ipynb #22-037
 def _save_model(self, name):
     "The model as it stands, with how far it was trained."
     self.model.info |= dict(points=self.progress.points, updates=self.progress.updates)
@@ -408,7 +470,7 @@ def _save_checkpoint(
 
 Loop._save_model, Loop.save_checkpoint = _save_model, _save_checkpoint
 
-# %% ../nbs/22_training.ipynb #22-035
+# %% ../nbs/22_training.ipynb #22-038
 def _resume(
     self: Loop,
 ) -> None:
@@ -431,7 +493,7 @@ def _resume(
 
 Loop.resume = _resume
 
-# %% ../nbs/22_training.ipynb #22-036
+# %% ../nbs/22_training.ipynb #22-039
 def _trim_log(self):
     "Drop lines of the log from after the checkpoint: those updates will be made again."
     path = self.out / "log.jsonl"
@@ -445,7 +507,7 @@ def _trim_log(self):
 
 Loop._trim_log = _trim_log
 
-# %% ../nbs/22_training.ipynb #22-037
+# %% ../nbs/22_training.ipynb #22-040
 def _log(self, **entry):
     "One line of the run's log, for people and for programs."
     if self.accelerator.is_main_process:
@@ -456,7 +518,7 @@ def _log(self, **entry):
 
 Loop._log = _log
 
-# %% ../nbs/22_training.ipynb #22-038
+# %% ../nbs/22_training.ipynb #22-041
 class _Timer:
     "Whether some minutes have passed since the last time they had."
 
@@ -469,7 +531,7 @@ class _Timer:
         self.last = time.monotonic()
         return True
 
-# %% ../nbs/22_training.ipynb #22-040
+# %% ../nbs/22_training.ipynb #22-043
 def _fit(
     self: Loop,
     minutes: float | None = None,  # stop, resumably, after so long; None trains to the end
@@ -507,7 +569,7 @@ def _fit(
 
 Loop.fit = _fit
 
-# %% ../nbs/22_training.ipynb #22-041
+# %% ../nbs/22_training.ipynb #22-044
 def _agree(self, yes):
     "Whether any process says yes, in all processes."
     if self.accelerator.num_processes == 1:
@@ -528,7 +590,7 @@ def _log_validation(self):
 
 Loop._agree, Loop._log_validation = _agree, _log_validation
 
-# %% ../nbs/22_training.ipynb #22-043
+# %% ../nbs/22_training.ipynb #22-046
 @contextlib.contextmanager
 def _deferred_signals():
     "Note SIGINT and SIGTERM in the list that it gives, instead of breaking off; only the main thread may."

@@ -15,13 +15,24 @@ import numpy as np
 import pytest
 import torch
 
-from graves_nb.alphabet import Alphabet
+from graves_nb.alphabet import Alphabet, TextBatch
 from graves_nb.ink import Ink, OffsetScaler
 from graves_nb.mixture import mixture_loss
 from graves_nb.model import InkModel
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
 from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
-from graves_nb.training import Progress, Stage, TrainConfig, Trainer, make_examples, schedule, total_nats
+from graves_nb.training import (
+    InkBatch,
+    Progress,
+    Stage,
+    TrainConfig,
+    Trainer,
+    batch_nats,
+    chunked_backward,
+    make_examples,
+    schedule,
+    total_nats,
+)
 
 torch.set_num_threads(1)
 QUICK = TrainConfig(points=4000, batch_size=6, warmup_updates=3, log_updates=1, precision="fp32")
@@ -56,6 +67,7 @@ KINDS = [
     dict(optimizer="rmsprop", learning_rate=1e-3, mean_over="sequence", clip_norm=float("inf")),
     dict(optimizer="adam", learning_rate=1e-3, noise="fixed"),
     dict(noise="adaptive", learning_rate=0.01),
+    dict(chunk=5),
 ]
 
 
@@ -287,3 +299,27 @@ def test_shares_of_the_validation_add_up(tmp_path):
     torch.testing.assert_close(parts, total_nats(trainer.model.network, examples), rtol=1e-5, atol=1e-3)
     nats, points, lines = parts.tolist()
     assert trainer.validate() == pytest.approx((nats / points, nats / lines), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["synthesis", "prediction"])
+@pytest.mark.parametrize("steps", [1, 4, 7, 100])
+def test_gradient_in_chunks_is_the_gradient(kind, steps):
+    torch.manual_seed(0)
+    if kind == "synthesis":
+        network = SynthesisNetwork(SynthesisConfig(n_chars=6, hidden_size=5, n_mixtures=2, n_window=2)).double()
+        text = TextBatch.from_indices([torch.tensor([1, 2, 3]), torch.tensor([4])])
+        text = TextBatch(text.index, text.mask.double())
+    else:
+        network, text = PredictionNetwork(PredictionConfig(hidden_size=5, n_mixtures=2)).double(), None
+    x, target = torch.randn(2, 13, 2, 3, dtype=torch.double)
+    target[..., 2] = (target[..., 2] > 0).double()
+    mask = torch.ones(13, 2, dtype=torch.bool)
+    mask[9:, 1] = False
+    batch = InkBatch(x, target, mask, text)
+    whole = batch_nats(network, batch).sum()
+    whole.backward()
+    expected = [p.grad.clone() for p in network.parameters()]
+    network.zero_grad()
+    torch.testing.assert_close(chunked_backward(network, batch, steps), whole.detach())
+    for p, grad in zip(network.parameters(), expected, strict=True):
+        torch.testing.assert_close(p.grad, grad, rtol=1e-9, atol=1e-9)
