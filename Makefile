@@ -12,8 +12,8 @@ export GRAVES_CACHE
 .PHONY: demo test lint notebooks export lab docs clean
 
 demo: $(VENV)/run  ## write a line of handwriting with the shipped model
-	@$(BIN)/graves write "$(TEXT)" -o demo.svg --bias 1.5 --seed 5 >/dev/null
-	@$(BIN)/graves write "$(TEXT)" -o demo.png --bias 1.5 --seed 5 >/dev/null
+	@$(BIN)/graves write "$(TEXT)" -o demo.svg --bias 1.5 --seed 0 >/dev/null
+	@$(BIN)/graves write "$(TEXT)" -o demo.png --bias 1.5 --seed 0 >/dev/null
 	@echo "$(CURDIR)/demo.png"
 	@echo "$(CURDIR)/demo.svg"
 

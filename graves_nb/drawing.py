@@ -9,7 +9,6 @@ __all__ = ['has_finished', 'Drawn', 'draw_points_plain', 'draw_points']
 import ctypes
 import functools
 import weakref
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import torch
@@ -92,31 +91,16 @@ def _pointers(tensors):
     return (ctypes.c_void_p * len(tensors))(*(t.data_ptr() for t in tensors))
 
 # %% ../nbs/17_drawing.ipynb #17-018
-def _pack(weight, narrow, width):
-    "A matrix as panels of `width` outputs."
-    rows = -(-len(weight) // width) * width
-    panels = torch.empty(rows, weight.shape[1], dtype=torch.float16 if narrow else torch.float32)
-    native.call("pack", *weight.shape, int(narrow), weight, panels)
-    return panels
-
-
-def _pad(bias, width):
-    "A bias, padded with zeros to whole panels."
-    return nn.functional.pad(bias, (0, -len(bias) % width)).contiguous()
-
-# %% ../nbs/17_drawing.ipynb #17-019
 class _Packed:
     "The weights of a network as the compiled steps read them."
 
     @torch.no_grad()
     def __init__(self, network):
-        width = native.call("panel_width")
         layers, out, window = network.layers, network.output, getattr(network, "window", None)
-        weights = [torch.cat([layer.weight_ih, layer.weight_hh], 1).contiguous() for layer in layers] + [out.weight.contiguous()]
+        weights = [torch.cat([layer.weight_ih, layer.weight_hh], 1) for layer in layers] + [out.weight]
         narrow = _is_exact_in_half(weights)
-        # float copies: the padded biases and the transposed window weights are small
-        self.weights = [_pack(w, narrow, width) for w in weights]
-        self.biases = [_pad(b, width) for b in (*(layer.bias for layer in layers), out.bias)]
+        self.weights = [native.pack(w, narrow) for w in weights]
+        self.biases = [b.clone() for b in (*(layer.bias for layer in layers), out.bias)]
         self.peepholes = [layer.peephole.clone() for layer in layers]
         self.window = [] if window is None else [window.weight.t().contiguous(), window.bias.clone()]
         sizes = (0, 0) if window is None else (window.n_symbols, window.n_gaussians)
@@ -125,7 +109,7 @@ class _Packed:
             *(_pointers(t) for t in (self.weights, self.biases, self.peepholes)), *(w.data_ptr() for w in self.window),
         )  # fmt: skip
 
-# %% ../nbs/17_drawing.ipynb #17-021
+# %% ../nbs/17_drawing.ipynb #17-020
 _packed = weakref.WeakKeyDictionary()
 
 
@@ -138,23 +122,7 @@ def _pack_once(
         _packed[network] = version, _Packed(network)
     return _packed[network][1]
 
-# %% ../nbs/17_drawing.ipynb #17-024
-@functools.cache
-def _threads(
-    count: int,
-) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count, "draw")
-
-
-def _share(
-    lines: int,
-    among: int,
-) -> list[slice]:
-    "Lines in shares of about equal size, none empty."
-    among = min(lines, among)
-    return [slice(i * lines // among, (i + 1) * lines // among) for i in range(among)]
-
-# %% ../nbs/17_drawing.ipynb #17-026
+# %% ../nbs/17_drawing.ipynb #17-023
 def _state_of(network, h, c, kappa, w):
     "Tensors of which lines are the first dimension, as the network has them."
     layers = tuple(LSTMState(*pair) for pair in zip(h.unbind(1), c.unbind(1), strict=True))
@@ -176,19 +144,18 @@ def _draw_points_compiled(network, state, x, draws, bias, text):
     window, finished = new(lines, steps, 3 * net.gaussians), torch.zeros(lines, steps, dtype=torch.uint8)
     rows = x, h, c, kappa, w, index, lengths, draws, points, outputs, window, finished
 
-    def share(part):
-        args = (tensor[part] for tensor in rows)
-        if not native.call("draw", net, part.stop - part.start, steps, index.shape[1], float(bias), *args):
-            raise MemoryError(f"no memory to draw {part.stop - part.start} lines")
+    def share(first, end):
+        args = (tensor[first:end] for tensor in rows)
+        if not native.call("draw", net, end - first, steps, index.shape[1], float(bias), *args):
+            raise MemoryError(f"no memory to draw {end - first} lines")
 
-    parts = _share(lines, torch.get_num_threads())
-    list(map(share, parts) if len(parts) == 1 else _threads(len(parts)).map(share, parts))
+    native.share_rows(lines, share)
     state = _state_of(network, h, c, kappa, w)
     if not text:
         return Drawn(points, outputs, None, None, state)
     return Drawn(points, outputs, WindowParameters(*window.chunk(3, dim=-1)), finished.bool(), state)
 
-# %% ../nbs/17_drawing.ipynb #17-028
+# %% ../nbs/17_drawing.ipynb #17-025
 def _check(network, x, draws, bias, text):
     "Say what is wrong with the input."
     if not 0 <= bias < float("inf"):
@@ -200,7 +167,7 @@ def _check(network, x, draws, bias, text):
     if text is not None:
         network._check(x[None], text)
 
-# %% ../nbs/17_drawing.ipynb #17-029
+# %% ../nbs/17_drawing.ipynb #17-026
 def draw_points(
     network: SynthesisNetwork | PredictionNetwork,  # the latter with a mixture head
     state: SynthesisState | PredictionState,  # before the first step

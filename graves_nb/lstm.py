@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LSTMState', 'map_state', 'clip_derivative', 'lstm_cell', 'cell_forward_', 'cell_backward_', 'product_dtype',
-           'product', 'add_product_', 'look_up', 'PeepholeLSTM']
+           'product', 'add_product_', 'is_compiled', 'input_product', 'outer_product', 'look_up', 'PeepholeLSTM']
 
 # %% ../nbs/10_lstm.ipynb #10-002
 from typing import NamedTuple
@@ -151,35 +151,84 @@ def add_product_(
         total += a.to(dtype) @ b
 
 # %% ../nbs/10_lstm.ipynb #10-038
+def is_compiled(
+    x: Tensor,  # what comes in
+    dtype: torch.dtype,  # of the factors of products
+) -> bool:
+    "Whether sequences go through `kernels/sequence.c`: float32 products on the processor, where there is a compiler."
+    return dtype == x.dtype and native.usable(x)
+
+
+def input_product(
+    x: Tensor,  # (n, inputs)
+    weight: Tensor,  # (outputs, inputs)
+    bias: Tensor | None,  # (outputs,)
+    dtype: torch.dtype,  # of the factors
+) -> Tensor:  # (n, outputs)
+    "x @ weight.t() + bias, for all steps at once."
+    if not is_compiled(x, dtype):
+        y = product(x, weight.t().to(dtype), dtype)
+        return y if bias is None else y.add_(bias)
+    y = x.new_zeros(len(x), len(weight)) if bias is None else bias.repeat(len(x), 1)
+    native.add_product_(y, x.contiguous(), native.pack(weight))
+    return y
+
+# %% ../nbs/10_lstm.ipynb #10-039
+def outer_product(
+    a: Tensor,  # (n, outputs)
+    b: Tensor,  # (n, inputs)
+    dtype: torch.dtype,  # of the factors
+) -> Tensor:  # (outputs, inputs)
+    "a.t() @ b: the derivative by a weight, summed over all steps."
+    if not is_compiled(a, dtype):
+        return product(a.to(dtype).t(), b.to(dtype), dtype).to(a.dtype)
+    y = a.new_zeros(a.shape[1], b.shape[1])
+    native.add_outer_(y, a.contiguous(), b.contiguous())
+    return y
+
+# %% ../nbs/10_lstm.ipynb #10-040
 def _unroll(x, h0, c0, weight_ih, weight_hh, peephole, bias, dtype, added=None):
     "Outputs and cells, (time + 1, batch, hidden) with the initial ones first, and activations of the gates."
     steps, batch, _ = x.shape
-    w_ih, w_hh = weight_ih.to(dtype), weight_hh.to(dtype)
-    gates = product(x.flatten(0, 1), w_ih.t(), dtype).add_(bias).unflatten(0, (steps, batch))
+    gates = input_product(x.flatten(0, 1), weight_ih, bias, dtype).unflatten(0, (steps, batch))
     if added is not None:
         gates += added
-    h = x.new_empty(steps + 1, batch, h0.shape[-1])
-    c = torch.empty_like(h)
+    n = h0.shape[-1]
+    h, c = x.new_empty(2, steps + 1, batch, n)
     h[0], c[0] = h0, c0
-    forward_ = native.cell_forward_ if native.usable(x) else cell_forward_
+    if is_compiled(x, dtype):
+        sizes, rest = (steps, batch, n), (gates, h, c, native.pack(weight_hh), peephole)
+        native.share_rows(batch, lambda a, b: native.call("lstm_forward", a, b, *sizes, *rest))
+        return h, c, gates
+    w_hh, forward_ = weight_hh.to(dtype), native.cell_forward_ if native.usable(x) else cell_forward_
     for t in range(steps):
         add_product_(gates[t], h[t], w_hh.t(), dtype)
         forward_(gates[t], c[t], c[t + 1], h[t + 1], peephole)
     return h, c, gates
 
-# %% ../nbs/10_lstm.ipynb #10-040
+# %% ../nbs/10_lstm.ipynb #10-042
 def _unroll_back(dh_out, dc, h, c, gates, weight_hh, peephole, clip, dtype):
     "Derivatives by the gates' inputs at all steps, by the initial h and c, and by the peepholes."
-    dgates, w_hh = gates.clone(), weight_hh.to(dtype)
+    dgates, (steps, batch, n) = gates.clone(), dh_out.shape
     dh_out, dc = dh_out.contiguous(), dc.clone(memory_format=torch.contiguous_format)
     dh, dpeephole = torch.zeros_like(h[0]), torch.zeros_like(peephole)
-    backward_ = native.cell_backward_ if native.usable(h) else cell_backward_
-    for t in reversed(range(len(gates))):
+    if is_compiled(h, dtype):
+        packed, limit = native.pack(weight_hh.t()), float("inf") if clip is None else float(clip)
+        parts = dpeephole.repeat(batch, 1, 1)  # one for each thread, whoever that is: the one of its first row
+
+        def work(a, b):
+            tensors = dgates, c, dh, dh_out, dc, packed, peephole, parts[a]
+            native.call("lstm_backward", a, b, steps, batch, n, *tensors, limit)
+
+        native.share_rows(batch, work)
+        return dgates, dh, dc, parts.sum(0)
+    w_hh, backward_ = weight_hh.to(dtype), native.cell_backward_ if native.usable(h) else cell_backward_
+    for t in reversed(range(steps)):
         backward_(dgates[t], c[t], c[t + 1], dh, dh_out[t], dc, peephole, dpeephole, clip)
         product(dgates[t], w_hh, dtype, out=dh)
     return dgates, dh, dc, dpeephole
 
-# %% ../nbs/10_lstm.ipynb #10-042
+# %% ../nbs/10_lstm.ipynb #10-043
 class _LSTMSequence(torch.autograd.Function):
     "The time loop of one layer inside one autograd node; products that do not recur are batched over time."
 
@@ -199,14 +248,13 @@ class _LSTMSequence(torch.autograd.Function):
             dh_out, dc, h, c, gates, weight_hh, peephole, ctx.clip, dtype
         )  # fmt: skip
         flat = dgates.flatten(0, 1)
-        narrow = flat.to(dtype)
-        dx = product(flat, weight_ih.to(dtype), dtype).view_as(x) if ctx.needs_input_grad[0] else None
-        dw_ih = product(narrow.t(), x.flatten(0, 1).to(dtype), dtype).to(x.dtype)
-        dw_hh = product(narrow.t(), h[:-1].flatten(0, 1).to(dtype), dtype).to(x.dtype)
+        dx = input_product(flat, weight_ih.t(), None, dtype).view_as(x) if ctx.needs_input_grad[0] else None
+        inputs = torch.cat([x, h[:-1]], dim=-1).flatten(0, 1)
+        dw_ih, dw_hh = outer_product(flat, inputs, dtype).split([x.shape[-1], h.shape[-1]], dim=1)
         dadded = dgates if ctx.needs_input_grad[7] else None
         return dx, dh, dc, dw_ih, dw_hh, dpeephole, flat.sum(0), dadded, None, None
 
-# %% ../nbs/10_lstm.ipynb #10-044
+# %% ../nbs/10_lstm.ipynb #10-045
 def look_up(
     index: Tensor,  # of the symbols, (...), below 0 for the null vector
     weight: Tensor,  # its columns are those of the symbols, (n, symbols)
@@ -215,7 +263,7 @@ def look_up(
     columns = weight.t().index_select(0, index.clamp_min(0).flatten()).unflatten(0, index.shape)
     return columns if (index >= 0).all() else columns * (index >= 0).unsqueeze(-1)
 
-# %% ../nbs/10_lstm.ipynb #10-047
+# %% ../nbs/10_lstm.ipynb #10-048
 class PeepholeLSTM(nn.Module):
     "One LSTM layer with peephole connections and clipped derivatives, (7)-(11)."
 
@@ -244,7 +292,7 @@ class PeepholeLSTM(nn.Module):
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}, clip={self.clip}"
 
-# %% ../nbs/10_lstm.ipynb #10-051
+# %% ../nbs/10_lstm.ipynb #10-052
 def _initial_state(
     self: PeepholeLSTM,
     like: Tensor,  # gives batch size, type and device, (..., batch, features)
@@ -256,7 +304,7 @@ def _initial_state(
 
 PeepholeLSTM.initial_state = _initial_state
 
-# %% ../nbs/10_lstm.ipynb #10-052
+# %% ../nbs/10_lstm.ipynb #10-053
 def _symbols(self, x, index):
     "What symbols add to the gates, if there are any, and the columns of the weights for the rest of the input."
     if index is None:
@@ -270,7 +318,7 @@ def _symbols(self, x, index):
 
 PeepholeLSTM._symbols = _symbols
 
-# %% ../nbs/10_lstm.ipynb #10-053
+# %% ../nbs/10_lstm.ipynb #10-054
 def _step(
     self: PeepholeLSTM,
     x: Tensor,  # input of one step, (batch, input)
@@ -285,7 +333,7 @@ def _step(
 
 PeepholeLSTM.step = _step
 
-# %% ../nbs/10_lstm.ipynb #10-054
+# %% ../nbs/10_lstm.ipynb #10-055
 def _forward(
     self: PeepholeLSTM,
     x: Tensor,  # inputs, (time, batch, input)

@@ -22,6 +22,9 @@ from graves_nb.lstm import (
     cell_backward_,
     cell_forward_,
     clip_derivative,
+    input_product,
+    is_compiled,
+    outer_product,
     product,
     product_dtype,
 )
@@ -95,6 +98,52 @@ def window_backward_(
     dp[:, 2 * k :] = dkappa * p[:, 2 * k :]
 
 # %% ../nbs/15_synthesis.ipynb #15-013
+def _window_unroll(gates, hw, c, p, kappa, index, mask, recurrent, w_p, peephole, dtype):
+    "Fill in all steps, in place; h and w are in one tensor, (time + 1, batch, hidden + characters)."
+    (steps, batch, _), n, k = gates.shape, c.shape[-1], kappa.shape[-1]
+    if is_compiled(gates, dtype):
+        sizes = steps, batch, n, hw.shape[-1] - n, k, index.shape[1]
+        tensors = gates, hw, c, p, kappa, index, mask, native.pack(recurrent), native.pack(w_p), peephole
+        native.share_rows(batch, lambda a, b: native.call("window_lstm_forward", a, b, *sizes, *tensors))
+        return
+    recurrent, compiled = recurrent.to(dtype), native.usable(gates)
+    cell_ = native.cell_forward_ if compiled else cell_forward_
+    window_ = native.window_forward_ if compiled else window_forward_
+    for t in range(steps):
+        add_product_(gates[t], hw[t], recurrent.t(), dtype)
+        h = hw[t + 1, :, :n]
+        cell_(gates[t], c[t], c[t + 1], h, peephole)
+        p[t].addmm_(h, w_p.t())
+        window_(p[t], kappa[t], kappa[t + 1], index, mask, hw[t + 1, :, n:])
+
+# %% ../nbs/15_synthesis.ipynb #15-014
+def _window_unroll_back(
+    dgates, c, p, kappa, dp, dhw, dh_out, dw_out, dc, dkappa, dkappa_out, index, mask, recurrent, w_p, peephole, clip, dtype
+):
+    "Derivatives of all steps, in place; those by the peepholes are returned."
+    (steps, batch, _), n, k, dpeephole = dgates.shape, c.shape[-1], kappa.shape[-1], torch.zeros_like(peephole)
+    if is_compiled(dgates, dtype):
+        sizes, limit = (steps, batch, n, dhw.shape[-1] - n, k, index.shape[1]), float("inf") if clip is None else float(clip)
+        tensors = dgates, c, p, kappa, dp, dhw, dh_out, dw_out, dc, dkappa, dkappa_out, index, mask
+        packed, parts = (native.pack(recurrent.t()), native.pack(w_p.t())), dpeephole.repeat(batch, 1, 1)
+
+        def work(a, b):
+            native.call("window_lstm_backward", a, b, *sizes, *tensors, *packed, peephole, parts[a], limit)
+
+        native.share_rows(batch, work)
+        return parts.sum(0)
+    recurrent, compiled = recurrent.to(dtype), native.usable(dgates)
+    cell_ = native.cell_backward_ if compiled else cell_backward_
+    window_ = native.window_backward_ if compiled else window_backward_
+    for t in reversed(range(steps)):
+        dkappa += dkappa_out[t]
+        window_(dp[t], dkappa, dhw[:, n:], dw_out[t], p[t], kappa[t + 1], index, mask)
+        dh_out[t].addmm_(dp[t], w_p)
+        cell_(dgates[t], c[t], c[t + 1], dhw[:, :n], dh_out[t], dc, peephole, dpeephole, clip)
+        product(dgates[t], recurrent, dtype, out=dhw)
+    return dpeephole
+
+# %% ../nbs/15_synthesis.ipynb #15-015
 class _WindowLSTMSequence(torch.autograd.Function):
     "The first layer and the window, which feed each other, over a whole sequence."
 
@@ -102,23 +151,14 @@ class _WindowLSTMSequence(torch.autograd.Function):
     def forward(ctx, x, h0, c0, kappa0, w0, w_ih, w_hh, peephole, bias, w_p, b_p, index, mask, clip, dtype):
         steps, batch, n_in = x.shape
         n, symbols, k = h0.shape[-1], w0.shape[-1], kappa0.shape[-1]
-        recurrent = torch.cat([w_hh, w_ih[:, n_in:]], dim=1).to(dtype)  # h and w in one product
-        gates = product(x.flatten(0, 1), w_ih[:, :n_in].t().to(dtype), dtype).add_(bias)
-        gates = gates.unflatten(0, (steps, batch))
+        recurrent = torch.cat([w_hh, w_ih[:, n_in:]], dim=1)  # h and w in one product
+        gates = input_product(x.flatten(0, 1), w_ih[:, :n_in], bias, dtype).unflatten(0, (steps, batch))
         hw = x.new_zeros(steps + 1, batch, n + symbols)
         c = x.new_empty(steps + 1, batch, n)
         kappa = x.new_empty(steps + 1, batch, k)
-        p = x.new_empty(steps, batch, 3 * k)
+        p = b_p.repeat(steps, batch, 1)
         hw[0, :, :n], hw[0, :, n:], c[0], kappa[0] = h0, w0, c0, kappa0
-        compiled = native.usable(x)
-        cell_ = native.cell_forward_ if compiled else cell_forward_
-        window_ = native.window_forward_ if compiled else window_forward_
-        for t in range(steps):
-            add_product_(gates[t], hw[t], recurrent.t(), dtype)
-            h = hw[t + 1, :, :n]
-            cell_(gates[t], c[t], c[t + 1], h, peephole)
-            torch.addmm(b_p, h, w_p.t(), out=p[t])
-            window_(p[t], kappa[t], kappa[t + 1], index, mask, hw[t + 1, :, n:])
+        _window_unroll(gates, hw, c, p, kappa, index, mask, recurrent, w_p, peephole, dtype)
         ctx.save_for_backward(x, hw, c, kappa, p, gates, w_ih, w_hh, peephole, w_p, index, mask)
         ctx.clip, ctx.dtype = clip, dtype
         h_out, w_out = hw[1:, :, :n].contiguous(), hw[1:, :, n:].contiguous()
@@ -132,33 +172,27 @@ class _WindowLSTMSequence(torch.autograd.Function):
         x, hw, c, kappa, p, gates, w_ih, w_hh, peephole, w_p, index, mask = ctx.saved_tensors
         dtype, (steps, _, n_in) = ctx.dtype, x.shape
         n, k = c.shape[-1], kappa.shape[-1]
-        recurrent = torch.cat([w_hh, w_ih[:, n_in:]], dim=1).to(dtype)
+        recurrent = torch.cat([w_hh, w_ih[:, n_in:]], dim=1)
         dgates, dp = gates.clone(), x.new_empty(steps, x.shape[1], 3 * k)
         dh_out = dh_out.clone(memory_format=torch.contiguous_format)
         dw_out, dc = dw_out.contiguous(), dc.clone(memory_format=torch.contiguous_format)
-        dpeephole = torch.zeros_like(peephole)
         dhw, dkappa = torch.zeros_like(hw[0]), torch.zeros_like(kappa[0])
-        compiled = native.usable(x)
-        cell_ = native.cell_backward_ if compiled else cell_backward_
-        window_ = native.window_backward_ if compiled else window_backward_
-        for t in reversed(range(steps)):
-            dkappa += dkappa_out[t]
-            window_(dp[t], dkappa, dhw[:, n:], dw_out[t], p[t], kappa[t + 1], index, mask)
-            dh_out[t].addmm_(dp[t], w_p)
-            cell_(dgates[t], c[t], c[t + 1], dhw[:, :n], dh_out[t], dc, peephole, dpeephole, ctx.clip)
-            product(dgates[t], recurrent, dtype, out=dhw)
-        flat, narrow = dgates.flatten(0, 1), dgates.flatten(0, 1).to(dtype)
-        dx = product(flat, w_ih[:, :n_in].to(dtype), dtype).view_as(x) if ctx.needs_input_grad[0] else None
-        dw_x = product(narrow.t(), x.flatten(0, 1).to(dtype), dtype).to(x.dtype)
-        dw_hw = product(narrow.t(), hw[:-1].flatten(0, 1).to(dtype), dtype).to(x.dtype)
+        carried = dhw, dh_out, dw_out, dc, dkappa, dkappa_out.contiguous()
+        dpeephole = _window_unroll_back(
+            dgates, c, p, kappa, dp, *carried, index, mask, recurrent, w_p, peephole, ctx.clip, dtype
+        )
+        flat = dgates.flatten(0, 1)
+        dx = input_product(flat, w_ih[:, :n_in].t(), None, dtype).view_as(x) if ctx.needs_input_grad[0] else None
+        inputs = torch.cat([x, hw[:-1]], dim=-1).flatten(0, 1)
+        dw_x, dw_h, dw_w = outer_product(flat, inputs, dtype).split([n_in, n, hw.shape[-1] - n], dim=1)
         dw_p = dp.flatten(0, 1).t() @ hw[1:, :, :n].flatten(0, 1)
         return (
             dx, dhw[:, :n], dc, dkappa, dhw[:, n:],
-            torch.cat([dw_x, dw_hw[:, n:]], dim=1), dw_hw[:, :n], dpeephole,
+            torch.cat([dw_x, dw_w], dim=1), dw_h, dpeephole,
             flat.sum(0), dw_p, dp.sum((0, 1)), None, None, None, None,
         )  # fmt: skip
 
-# %% ../nbs/15_synthesis.ipynb #15-015
+# %% ../nbs/15_synthesis.ipynb #15-017
 class SynthesisNetwork(nn.Module):
     "Peephole LSTM layers with skip connections, the first of them coupled to a window over the text."
 
@@ -175,7 +209,7 @@ class SynthesisNetwork(nn.Module):
         self.window = SoftWindow(n, config.n_chars, config.n_window, config.points_per_char)
         self.output = nn.Linear(n * config.n_layers, 1 + 6 * config.n_mixtures)
 
-# %% ../nbs/15_synthesis.ipynb #15-016
+# %% ../nbs/15_synthesis.ipynb #15-018
 def _initial_state(
     self: SynthesisNetwork,
     like: Tensor,  # gives batch size, type and device, (..., batch, features)
@@ -187,7 +221,7 @@ def _initial_state(
 
 SynthesisNetwork.initial_state = _initial_state
 
-# %% ../nbs/15_synthesis.ipynb #15-017
+# %% ../nbs/15_synthesis.ipynb #15-019
 def _step(
     self: SynthesisNetwork,
     x: Tensor,  # the last offset, normalised, (batch, 3)
@@ -206,7 +240,7 @@ def _step(
 
 SynthesisNetwork.step = _step
 
-# %% ../nbs/15_synthesis.ipynb #15-018
+# %% ../nbs/15_synthesis.ipynb #15-020
 def _check(self, x, text):
     "Say what is wrong with an input, before compiled code reads beyond a table's end."
     if x.dim() != 3 or x.shape[2] != 3 or not len(x):
@@ -221,7 +255,7 @@ def _check(self, x, text):
 
 SynthesisNetwork._check = _check
 
-# %% ../nbs/15_synthesis.ipynb #15-019
+# %% ../nbs/15_synthesis.ipynb #15-021
 def _forward(
     self: SynthesisNetwork,
     x: Tensor,  # offsets, normalised, each the input that predicts the next, (time, batch, 3)

@@ -5,26 +5,50 @@
 #include <math.h>
 #include <stddef.h>
 
-static inline float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
-static inline float tanh_(float x) { return 1.0f - 2.0f / (expf(2.0f * x) + 1.0f); }
+#include "exponential.h"
+
+static inline float sigmoid(float x) { return 1.0f / (1.0f + exp_(-x)); }
+static inline float tanh_(float x) { return 1.0f - 2.0f / (exp_(2.0f * x) + 1.0f); }
 static inline float clamp(float x, float limit) { return fminf(fmaxf(x, -limit), limit); }
+
+/* one row, with every pointer by itself, so that compilers see that nothing overlaps; they do not where it is inlined */
+#define ROW static __attribute__((noinline)) void
+
+ROW forward_row(long n, float *restrict i, float *restrict f, float *restrict g, float *restrict o, const float *restrict c_prev,
+                float *restrict c, float *restrict h, const float *restrict peephole) {
+    for (long k = 0; k < n; k++) i[k] = sigmoid(i[k] + peephole[k] * c_prev[k]);
+    for (long k = 0; k < n; k++) f[k] = sigmoid(f[k] + peephole[n + k] * c_prev[k]);
+    for (long k = 0; k < n; k++) g[k] = tanh_(g[k]);
+    for (long k = 0; k < n; k++) c[k] = f[k] * c_prev[k] + i[k] * g[k];
+    for (long k = 0; k < n; k++) o[k] = sigmoid(o[k] + peephole[2 * n + k] * c[k]);
+    for (long k = 0; k < n; k++) h[k] = o[k] * tanh_(c[k]);
+}
 
 /* gates (rows, 4n): pre-activations i, f, g, o without peepholes, replaced by activations, (7)-(11) */
 void cell_forward(long rows, long n, float *gates, const float *c_prev, float *c, float *h, long h_stride,
                   const float *peephole) {
     for (long r = 0; r < rows; r++) {
-        float *restrict i = gates + r * 4 * n, *restrict f = i + n, *restrict g = f + n, *restrict o = g + n;
-        const float *restrict cp = c_prev + r * n;
-        float *restrict cn = c + r * n, *restrict out = h + r * h_stride;
-        for (long k = 0; k < n; k++) {
-            float iv = sigmoid(i[k] + peephole[k] * cp[k]);
-            float fv = sigmoid(f[k] + peephole[n + k] * cp[k]);
-            float gv = tanh_(g[k]);
-            float cv = fv * cp[k] + iv * gv;
-            float ov = sigmoid(o[k] + peephole[2 * n + k] * cv);
-            i[k] = iv; f[k] = fv; g[k] = gv; o[k] = ov; cn[k] = cv;
-            out[k] = ov * tanh_(cv);
-        }
+        float *i = gates + r * 4 * n;
+        forward_row(n, i, i + n, i + 2 * n, i + 3 * n, c_prev + r * n, c + r * n, h + r * h_stride, peephole);
+    }
+}
+
+ROW backward_row(long n, float *restrict i, float *restrict f, float *restrict g, float *restrict o, const float *restrict c_prev,
+                 const float *restrict c, const float *restrict dh, const float *restrict dh_out, float *restrict dc,
+                 const float *restrict peephole, float *restrict di_peephole, float *restrict df_peephole,
+                 float *restrict do_peephole, float clip) {
+    for (long k = 0; k < n; k++) {
+        float d = dh[k] + dh_out[k], tc = tanh_(c[k]);
+        float dov = clamp(d * tc * o[k] * (1.0f - o[k]), clip);
+        float dcv = dc[k] + d * o[k] * (1.0f - tc * tc) + dov * peephole[2 * n + k];
+        float div = clamp(dcv * g[k] * i[k] * (1.0f - i[k]), clip);
+        float dfv = clamp(dcv * c_prev[k] * f[k] * (1.0f - f[k]), clip);
+        float dgv = clamp(dcv * i[k] * (1.0f - g[k] * g[k]), clip);
+        di_peephole[k] += div * c_prev[k];
+        df_peephole[k] += dfv * c_prev[k];
+        do_peephole[k] += dov * c[k];
+        dc[k] = dcv * f[k] + div * peephole[k] + dfv * peephole[n + k];
+        i[k] = div; f[k] = dfv; g[k] = dgv; o[k] = dov;
     }
 }
 
@@ -32,26 +56,11 @@ void cell_forward(long rows, long n, float *gates, const float *c_prev, float *c
    carried from the step after to the step before; dh and dh_out: the two parts of the derivative by h;
    dpeephole (3, n): is added to */
 void cell_backward(long rows, long n, float *gates, const float *c_prev, const float *c, const float *dh,
-                   long dh_stride, const float *dh_out, float *dc, const float *peephole, float *restrict dpeephole,
-                   float clip) {
+                   long dh_stride, const float *dh_out, float *dc, const float *peephole, float *dpeephole, float clip) {
     for (long r = 0; r < rows; r++) {
-        float *restrict i = gates + r * 4 * n, *restrict f = i + n, *restrict g = f + n, *restrict o = g + n;
-        const float *restrict cp = c_prev + r * n, *restrict cn = c + r * n;
-        const float *restrict d1 = dh + r * dh_stride, *restrict d2 = dh_out + r * n;
-        float *restrict dcell = dc + r * n;
-        for (long k = 0; k < n; k++) {
-            float d = d1[k] + d2[k], tc = tanh_(cn[k]);
-            float dov = clamp(d * tc * o[k] * (1.0f - o[k]), clip);
-            float dcv = dcell[k] + d * o[k] * (1.0f - tc * tc) + dov * peephole[2 * n + k];
-            float div = clamp(dcv * g[k] * i[k] * (1.0f - i[k]), clip);
-            float dfv = clamp(dcv * cp[k] * f[k] * (1.0f - f[k]), clip);
-            float dgv = clamp(dcv * i[k] * (1.0f - g[k] * g[k]), clip);
-            dpeephole[k] += div * cp[k];
-            dpeephole[n + k] += dfv * cp[k];
-            dpeephole[2 * n + k] += dov * cn[k];
-            dcell[k] = dcv * f[k] + div * peephole[k] + dfv * peephole[n + k];
-            i[k] = div; f[k] = dfv; g[k] = dgv; o[k] = dov;
-        }
+        float *i = gates + r * 4 * n;
+        backward_row(n, i, i + n, i + 2 * n, i + 3 * n, c_prev + r * n, c + r * n, dh + r * dh_stride, dh_out + r * n, dc + r * n,
+                     peephole, dpeephole, dpeephole + n, dpeephole + 2 * n, clip);
     }
 }
 
@@ -61,13 +70,13 @@ void window_forward(long rows, long m, long chars, float *p, const float *kappa_
     for (long r = 0; r < rows; r++) {
         float *a = p + r * 3 * m, *b = a + m, *s = b + m, phi[chars];
         for (long u = 0; u < chars; u++) phi[u] = 0.0f;
-        for (long k = 0; k < 3 * m; k++) a[k] = expf(a[k]);
+        for (long k = 0; k < 3 * m; k++) a[k] = exp_(a[k]);
         for (long k = 0; k < m; k++) {
             float at = kappa_prev[r * m + k] + s[k], ak = a[k], bk = b[k];
             kappa[r * m + k] = at;
             for (long u = 0; u < chars; u++) {
                 float gap = at - (float)(u + 1);
-                phi[u] += ak * expf(-bk * gap * gap);
+                phi[u] += ak * exp_(-bk * gap * gap);
             }
         }
         for (long u = 0; u < chars; u++) w[r * w_stride + index[r * chars + u]] += phi[u] * mask[r * chars + u];
@@ -89,7 +98,7 @@ void window_backward(long rows, long m, long chars, long symbols, float *dp, flo
         for (long k = 0; k < m; k++) {
             float at = kappa[r * m + k], bk = b[k], e0 = 0.0f, e1 = 0.0f, e2 = 0.0f;
             for (long u = 0; u < chars; u++) {
-                float gap = at - (float)(u + 1), e = dphi[u] * expf(-bk * gap * gap);
+                float gap = at - (float)(u + 1), e = dphi[u] * exp_(-bk * gap * gap);
                 e0 += e; e1 += e * gap; e2 += e * gap * gap;
             }
             da[k] = a[k] * e0;
