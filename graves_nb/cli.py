@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['app', 'DYNAMIC_RATE', 'EXPECTED', 'main', 'numbered', 'write', 'lines_to_write', 'write_lines', 'read_hand',
            'save_all', 'sample', 'save_texts', 'train', 'evaluate', 'score_ink', 'score_text', 'compress', 'decompress',
-           'read_file', 'data', 'show_text', 'show_iamondb', 'show_unipen', 'recipes', 'models']
+           'read_file', 'bench', 'data', 'show_text', 'show_iamondb', 'show_unipen', 'recipes', 'models']
 
 # %% ../nbs/52_cli.ipynb #52-002
 import json
@@ -356,6 +356,24 @@ def read_file(
     return file.read_bytes()
 
 # %% ../nbs/52_cli.ipynb #52-016
+@app.command()
+def bench(
+    json_file: Annotated[Path | None, typer.Option("--json", help="also write the figures here")] = None,
+    figure: Annotated[Path | None, typer.Option(help="also draw them: an .html file")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="see that it runs, not how fast")] = False,
+) -> None:
+    "Measure how fast training and drawing are here, beside torch.nn.LSTM; some minutes, on a machine that is otherwise idle."
+    from graves_nb.bench import bench as measure_all
+    from graves_nb.bench import bench_figure, describe
+
+    result = measure_all(quick, lambda name: typer.echo(f"measuring: {name}", err=True))
+    if json_file is not None:
+        json_file.write_text(json.dumps(result, indent=1) + "\n")
+    if figure is not None:
+        bench_figure(result).write_html(figure)
+    typer.echo(describe(result))
+
+# %% ../nbs/52_cli.ipynb #52-017
 @app.command()
 def data(
     folder: Annotated[Path, typer.Argument(help="a folder with IAM-OnDB, UNIPEN, the Penn Treebank or enwik8; or a file")],
