@@ -115,7 +115,7 @@ def chunked_backward(
     states, later, total = [None], None, 0.0
     with torch.no_grad():
         for x, _, _ in pieces[:-1]:
-            states.append(network(x, *text, states[-1])[1])
+            states.append(map_state(torch.clone, network(x, *text, states[-1])[1]))  # not views of all steps
     for (x, target, mask), state in zip(reversed(pieces), reversed(states), strict=True):
         state = None if state is None else map_state(lambda tensor: tensor.detach().requires_grad_(), state)
         y, after = network(x, *text, state)[:2]
@@ -288,8 +288,12 @@ class Loop:
         self.noise = make_noise(self.config, model.network)
         self.trained = model.network if self.noise is None else self.noise
         self.optimizer = make_optimizer(self.config, self.trained)
-        self.progress, self.report = Progress(), report
+        self.progress, self.report, self._stopping = Progress(), report, False
         keep_freed_memory()
+
+    def stop(self) -> None:
+        "Have `fit` stop after the update that it is at, as an interrupt would; for whoever runs it in a thread."
+        self._stopping = True
 
     def _carried(self) -> dict:
         "What else a checkpoint holds; every process is asked."
@@ -540,7 +544,7 @@ def _fit(
     self.out.mkdir(parents=True, exist_ok=True)
     start, before, p = time.monotonic(), self.progress.minutes, self.progress
     checkpoint, validation = _Timer(self.config.checkpoint_minutes), _Timer(self.config.validate_minutes)
-    losses, since, points_then = [], time.monotonic(), p.points
+    losses, since, points_then, self._stopping = [], time.monotonic(), p.points, False
     with flush_denormals(), _deferred_signals() as stop:
         for batch, points, lines in self._batches():
             losses.append(self.update(batch, points, lines))
@@ -557,7 +561,7 @@ def _fit(
                     self._log_validation()
                     if 0 < self.config.patience <= p.stale:
                         break
-            if self._agree(bool(stop) or minutes is not None and spent >= minutes):
+            if self._agree(bool(stop) or self._stopping or minutes is not None and spent >= minutes):
                 break
         self.save_checkpoint()
     if stop:
