@@ -27,6 +27,7 @@ function render({ model, el }) {
   let begun = 0;
 
   el.classList.add("graves-pad");
+  el.addEventListener("keydown", (event) => event.key !== "Escape" && event.stopPropagation()); // else JupyterLab takes arrow keys
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", "pad to write on; Backspace takes back a stroke, Delete clears");

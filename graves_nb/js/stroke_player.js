@@ -7,6 +7,40 @@ function labelled(tag, label, attributes) {
   return made;
 }
 
+const SVG = "http://www.w3.org/2000/svg";
+
+// A ring on the ink and a line in every view over the points, in the plotly figure inside the element of a class.
+function moveCursor(views, points, at) {
+  const figure = views && document.querySelector(`.${views} .js-plotly-plot`);
+  const layout = figure && figure._fullLayout;
+  if (!layout || !layout.xaxis2 || !points.length) return;
+  const svg = figure.querySelector(".main-svg:last-of-type") || figure.querySelector(".main-svg");
+  let group = figure.querySelector(".graves-cursor");
+  if (!group) {
+    group = svg.appendChild(document.createElementNS(SVG, "g"));
+    group.setAttribute("class", "graves-cursor");
+    group.setAttribute("pointer-events", "none");
+    figure.on("plotly_afterplot", () => moveCursor(views, ...figure.gravesCursor));
+  }
+  figure.gravesCursor = [points, at];
+  const shapes = [];
+  const add = (kind, attributes) => {
+    const made = document.createElementNS(SVG, kind);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    shapes.push(made);
+  };
+  const paint = { stroke: "#d9622b", "stroke-width": 2, fill: "none" };
+  const along = (axis, value) => axis._offset + axis.l2p(value);
+  add("circle", { cx: along(layout.xaxis, points[at][0]), cy: along(layout.yaxis, points[at][1]), r: 6, ...paint });
+  for (let i = 2; layout[`xaxis${i}`]; i += 1) {
+    const [x, y] = [layout[`xaxis${i}`], layout[`yaxis${i}`]];
+    const place = along(x, at);
+    if (place < x._offset - 1 || place > x._offset + x._length + 1) continue;
+    add("line", { x1: place, x2: place, y1: y._offset, y2: y._offset + y._length, ...paint });
+  }
+  group.replaceChildren(...shapes);
+}
+
 function render({ model, el }) {
   const canvas = document.createElement("canvas");
   const context = canvas.getContext("2d");
@@ -22,6 +56,7 @@ function render({ model, el }) {
   let frame = 0;
 
   el.classList.add("graves-player");
+  el.addEventListener("keydown", (event) => event.key !== "Escape" && event.stopPropagation()); // else JupyterLab takes arrow keys
   canvas.setAttribute("role", "img");
   for (const times of [0.25, 0.5, 1, 2, 4, 8]) speed.append(new Option(`${times} ×`, times));
   loopLabel.append(loop, " loop");
@@ -79,6 +114,8 @@ function render({ model, el }) {
       context.arc(pen[0], pen[1], 4, 0, 7);
       context.fill();
     }
+    const points = model.get("strokes").flat();
+    moveCursor(model.get("views"), points, Math.min(Math.max(Math.round(model.get("position")) - 1, 1), points.length - 1));
     canvas.dataset.points = ends.reduce((sum, n) => sum + n, 0);
     canvas.setAttribute("aria-label", `ink: ${model.get("text") || "no text"}`);
     time.max = count();
@@ -141,10 +178,11 @@ function render({ model, el }) {
     tell(true);
   });
   model.on("change:playing", run);
-  for (const name of ["strokes", "box", "speed", "loop", "text"]) model.on(`change:${name}`, draw);
+  for (const name of ["strokes", "box", "speed", "loop", "text", "views"]) model.on(`change:${name}`, draw);
   model.on("change:position", () => {
     if (!model.get("playing")) draw();
   });
+  model.on("msg:custom", () => setTimeout(draw, 50)); // the views are there
   const watch = new ResizeObserver(draw);
   watch.observe(el);
   draw();
