@@ -9,7 +9,7 @@ TEXT ?= Hello from a neural network
 GRAVES_CACHE ?= $(CURDIR)/.cache/graves_nb
 export GRAVES_CACHE
 
-.PHONY: demo test lint notebooks export lab docs clean
+.PHONY: demo test lint notebooks export lab pictures docs clean
 
 demo: $(VENV)/run  ## write a line of handwriting with the shipped model
 	@$(BIN)/graves write "$(TEXT)" -o demo.svg --bias 1.5 --seed 0 >/dev/null
@@ -30,8 +30,11 @@ lint: $(VENV)/dev
 export: $(VENV)/dev  ## clean the notebooks, and write graves_nb/ from them
 	@$(BIN)/python tests/check_notebooks.py --write
 
-lab: $(VENV)/dev  ## JupyterLab on the notebooks
-	$(BIN)/jupyter lab nbs/index.ipynb
+lab: $(VENV)/dev  ## JupyterLab on the Studio, with the other notebooks beside it
+	$(BIN)/graves lab nbs
+
+pictures: $(VENV)/dev  ## the widgets in a browser, light and dark, into docs/images
+	$(BIN)/python tests/pictures.py
 
 docs: $(VENV)/run  ## the page that lists the notebooks, checked against them
 	@$(BIN)/python docs/build.py _site

@@ -29,7 +29,7 @@ from .native import flush_denormals
 from .prediction import PredictionConfig, PredictionNetwork
 from .softmax import softmax_loss
 from .synthesis import SynthesisConfig, SynthesisNetwork
-from .training import InkBatch, count_weights, has_fast_bf16, keep_freed_memory
+from .training import InkBatch, has_fast_bf16, keep_freed_memory
 
 # %% ../nbs/53_bench.ipynb #53-005
 class TorchPrediction(nn.Module):

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['JS', 'CIRCLE', 'NO_HAND', 'PAD_HAND', 'InkPad', 'resampled', 'StrokePlayer', 'mixture_ellipses', 'mixture_figure',
            'Message', 'MixtureExplorer', 'window_curves', 'where_written', 'window_figure', 'WindowExplorer', 'writing',
-           'call_text', 'Studio', 'TrainingMonitor']
+           'call_text', 'Studio', 'show_in', 'TrainingMonitor']
 
 # %% ../nbs/41_widgets.ipynb #41-002
 import html
@@ -19,7 +19,6 @@ import anywidget
 import ipywidgets as widgets
 import numpy as np
 import plotly.graph_objects as go
-import torch
 import traitlets
 from plotly.subplots import make_subplots
 
@@ -357,10 +356,7 @@ def _move_window(figure, ink, trace, step):
     grown[:, step:] = 0
     figure.data[-1].update(z=grown)
 
-
-window_figure(sample.ink, sample.trace, 60) if __name__ == "__main__" else None
-
-# %% ../nbs/41_widgets.ipynb #41-027
+# %% ../nbs/41_widgets.ipynb #41-028
 class WindowExplorer(widgets.VBox):
     "Follows the window over the text."
 
@@ -402,7 +398,7 @@ class WindowExplorer(widgets.VBox):
             child.close()
         super().close()
 
-# %% ../nbs/41_widgets.ipynb #41-031
+# %% ../nbs/41_widgets.ipynb #41-032
 def writing(
     model: InkModel,  # a synthesis model
     text: str,  # what to write
@@ -417,7 +413,7 @@ def writing(
         if len(line.points) > 2:
             yield sample_of(model, line, text, prime is not None)
 
-# %% ../nbs/41_widgets.ipynb #41-033
+# %% ../nbs/41_widgets.ipynb #41-034
 def call_text(
     text: str,
     bias: float,
@@ -435,7 +431,7 @@ def call_text(
         hand = ", prime=prime"
     return "\n".join([*lines, f"write(load_model({model!r}), {text!r}, bias={bias:g}, seed={seed}{hand})"])
 
-# %% ../nbs/41_widgets.ipynb #41-036
+# %% ../nbs/41_widgets.ipynb #41-037
 NO_HAND, PAD_HAND = "none: a hand of chance", "the pad below"
 
 
@@ -473,8 +469,9 @@ class Studio(widgets.VBox):
         self.views.add_class(name)
         self.file = widgets.Text("line.svg", description="file", layout=wide, style=style)
         self.save_button = _button("Save", "write the line to the file: .svg, .png or .inkml", "save")
-        self.sample, self.figure, self._thread, self._stop = None, None, None, threading.Event()
-        self._asked = None
+        self.sample, self._thread, self._stop = None, None, threading.Event()
+        self.figure = go.FigureWidget(laid_out(go.Figure(), 80, "what the network thinks will be here"))  # loads what draws it
+        self.views.children, self._asked = [self.figure], None
         own = widgets.Accordion([widgets.VBox([self.pad, self.pad_text])], titles=["Your own hand: write a few words"])
         super().__init__(
             [
@@ -490,7 +487,7 @@ class Studio(widgets.VBox):
         self._let_go()
         super().close()
 
-# %% ../nbs/41_widgets.ipynb #41-037
+# %% ../nbs/41_widgets.ipynb #41-038
 def _observe(self):
     "What happens when."
     self.write_button.on_click(lambda _: self.write())
@@ -522,7 +519,7 @@ def _prime(self):
 
 Studio._observe, Studio._choose_pad, Studio._prime = _observe, _choose_pad, _prime
 
-# %% ../nbs/41_widgets.ipynb #41-038
+# %% ../nbs/41_widgets.ipynb #41-039
 def _write(
     self: Studio,
     wait: bool = False,  # return when the line is written; else at once
@@ -582,18 +579,25 @@ def _stop(
 
 Studio.write, Studio._run, Studio.stop = _write, _run, _stop
 
-# %% ../nbs/41_widgets.ipynb #41-039
+# %% ../nbs/41_widgets.ipynb #41-040
+def show_in(
+    view: go.FigureWidget,  # shows something else
+    figure: go.Figure,  # is shown from now on
+) -> None:
+    "Another figure in the same view: a new view costs the browser seconds."
+    view.data = ()
+    view.layout = figure.layout
+    view.add_traces(figure.data)
+
+
 def _show_views(self):
     "The linked views of the line."
     if self.sample is None or len(self.sample.ink) < 3:
         return
     figure = linked_figure(load_model(self.model.value), self.sample.ink, self.sample.trace, self.logarithmic.value, self._asked["bias"])
     figure.update_layout(width=960)
-    old, self.figure = self.figure, go.FigureWidget(figure)
-    self.views.children = [self.figure]
+    show_in(self.figure, figure)
     self.player.send({"views": "there"})  # time to set the cursor
-    if old is not None:
-        old.close()
 
 
 def _save(self: Studio) -> Path | None:
@@ -617,13 +621,12 @@ def _let_go(self):
         part = getattr(self, name)
         part.unobserve_all()
         part.close()
-    if self.figure is not None:
-        self.figure.close()
+    self.figure.close()
 
 
 Studio._show_views, Studio.save, Studio._let_go = _show_views, _save, _let_go
 
-# %% ../nbs/41_widgets.ipynb #41-045
+# %% ../nbs/41_widgets.ipynb #41-046
 class TrainingMonitor(widgets.VBox):
     "Live losses of a trainer, and what its model writes by now."
 
@@ -667,7 +670,7 @@ class TrainingMonitor(widgets.VBox):
         except Exception as error:  # whatever it is, the user should read it
             self.message.tell(f"{type(error).__name__}: {error}")
 
-# %% ../nbs/41_widgets.ipynb #41-046
+# %% ../nbs/41_widgets.ipynb #41-047
 def _report(self, entry):
     "One line of the log."
     name = next((n for n in ("nats", self.trainer.VALIDATED[0]) if n in entry), None)

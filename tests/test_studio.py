@@ -1,4 +1,4 @@
-"""The Studio, in a real JupyterLab in a real browser: typed, drawn, written, scrubbed; and without a browser, for its memory."""
+"""The Studio, in a real JupyterLab in a real browser: typed, drawn, written, scrubbed; and its memory."""
 
 import gc
 import shutil
@@ -23,7 +23,8 @@ def address(tmp_path_factory):
 CURSOR = "document.querySelector('.graves-cursor').innerHTML"
 
 MOVE = f"""async (to) => {{
-    const [slider, old, begun] = [document.querySelector('.graves-player input[type=range]'), {CURSOR}, performance.now()];
+    const slider = document.querySelector('.graves-player input[type=range]');
+    const [old, begun] = [{CURSOR}, performance.now()];
     slider.value = to;
     slider.dispatchEvent(new Event('input'));
     slider.dispatchEvent(new Event('change'));
