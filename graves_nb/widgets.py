@@ -22,7 +22,6 @@ import plotly.graph_objects as go
 import traitlets
 from plotly.subplots import make_subplots
 
-from .alphabet import Alphabet
 from .ink import Ink, check_output
 from .mixture import split_outputs
 from .model import InkModel
