@@ -372,7 +372,8 @@ def lab(
     notebook = folder / "studio.ipynb"
     if not notebook.exists():
         cells = [dict(cell_type="code", metadata={}, source=s, outputs=[], execution_count=None) for s in STUDIO]
-        notebook.write_text(json.dumps(dict(cells=cells, metadata={}, nbformat=4, nbformat_minor=4), indent=1))
+        kernel = dict(kernelspec=dict(name="python3", display_name="Python 3", language="python"))
+        notebook.write_text(json.dumps(dict(cells=cells, metadata=kernel, nbformat=4, nbformat_minor=4), indent=1))
     sys.exit(subprocess.run([sys.executable, "-m", "jupyter", "lab", str(notebook)]).returncode)
 
 # %% ../nbs/52_cli.ipynb #52-017

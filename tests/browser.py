@@ -101,7 +101,7 @@ def is_strange(url: str) -> bool:
 
 def run_notebook(made, address: str, name: str, seconds: float = 120, dark: bool = False) -> None:
     "Open a notebook in JupyterLab, and run all of it."
-    made.goto(f"{address}/lab/tree/{name}")
+    made.goto(f"{address}/lab/tree/{name}?reset")
     made.wait_for_selector(".jp-Notebook", timeout=60_000)
     made.wait_for_function("window.jupyterapp !== undefined")
     made.evaluate("""async () => {

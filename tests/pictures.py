@@ -23,17 +23,18 @@ SHOWN = dict(
 def main():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for widget, code in SHOWN.items():
-            notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in (START, code)])
-            nbformat.write(notebook, folder / f"{widget}.ipynb")
+        cells = [nbformat.v4.new_code_cell(code) for code in (START, *SHOWN.values())]
+        notebook = nbformat.v4.new_notebook(cells=cells)
+        notebook.metadata.kernelspec = dict(name="python3", display_name="Python 3", language="python")
+        nbformat.write(notebook, folder / "widgets.ipynb")
         with lab(folder) as address:
             for scheme in ("light", "dark"):
-                for widget in SHOWN:
-                    with page(scheme, 1100, 1500) as made:
-                        run_notebook(made, address, f"{widget}.ipynb", dark=scheme == "dark")
-                        made.wait_for_timeout(5000)
+                with page(scheme, 1100, 5000) as made:
+                    run_notebook(made, address, "widgets.ipynb", dark=scheme == "dark")
+                    made.wait_for_timeout(12_000)
+                    for widget, output in zip(SHOWN, made.locator(".jp-OutputArea-output").all(), strict=True):
                         path = ROOT / "docs" / "images" / f"{widget}-{scheme}.png"
-                        made.locator(".jp-OutputArea-output").last.screenshot(path=path)
+                        output.screenshot(path=path)
                         print(path.relative_to(ROOT))
 
 
