@@ -218,7 +218,7 @@ def _move_mixture(figure, model, ink, trace, step, bias):
         line.update(x=x, y=y, opacity=float(np.sqrt(weight)), text=f"weight {weight:.2f}")
     came = ink.points[step, :2]
     figure.data[-1].update(x=came[:1], y=came[1:])
-    reach = 1.5 * float(ink.bounds[3] - ink.bounds[1]) / 2
+    reach = 5 * max(model.scaler.std)  # some steps of the pen
     pen = ink.points[step - 1, :2].astype(float)
     figure.update_xaxes(range=[pen[0] - 1.6 * reach, pen[0] + 1.6 * reach])
     figure.update_yaxes(range=[pen[1] + reach, pen[1] - reach])
@@ -336,7 +336,8 @@ def window_figure(
     figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x", row=1)
     names = [c if c != " " else "␣" for c in text]
     figure.update_xaxes(tickvals=list(range(len(text))), ticktext=names, range=[-0.5, len(text) - 0.5], row=2)
-    figure.update_yaxes(range=[0, 1.2 * float(weights.max())], title_text="weight", row=2)
+    usual = float(np.quantile(weights.max(1), 0.9))
+    figure.update_yaxes(range=[0, 1.3 * usual], title_text="weight", row=2)
     figure.update_yaxes(tickvals=list(range(len(text))), ticktext=names, autorange="reversed", row=3)
     figure.update_xaxes(title_text="point", row=3)
     laid_out(figure, 620)

@@ -108,7 +108,9 @@ function render({ model, el }) {
   bar.className = "graves-bar";
   bar.append(button("Undo", "take back the last stroke", undo), button("Clear", "take back all strokes", clear), status);
   el.append(canvas, bar);
-  draw();
+  const watch = new ResizeObserver(draw); // also tells when the pad is on the page, and has its colours
+  watch.observe(el);
+  return () => watch.disconnect();
 }
 
 export default { render };
