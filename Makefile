@@ -36,7 +36,7 @@ lab: $(VENV)/dev  ## JupyterLab on the Studio, with the other notebooks beside i
 pictures: $(VENV)/dev  ## the widgets in a browser, light and dark, into docs/images
 	$(BIN)/python tests/pictures.py
 
-docs: $(VENV)/run  ## the page that lists the notebooks, checked against them
+docs: $(VENV)/docs  ## the site, from the notebooks, into _site
 	@$(BIN)/python docs/build.py _site
 
 clean:
@@ -57,4 +57,9 @@ $(VENV)/run: $(VENV)/base settings.ini setup.py constraints.txt
 $(VENV)/dev: $(VENV)/run
 	@echo "installing the tools of development into $(VENV) ..."
 	@$(PIP) --editable ".[dev,lab]"
+	@touch $@
+
+$(VENV)/docs: $(VENV)/dev
+	@echo "installing what builds the site into $(VENV) ..."
+	@$(PIP) --editable ".[dev,lab,docs,onnx]"
 	@touch $@

@@ -1,56 +1,235 @@
-"""Make the page that lists the notebooks: python docs/build.py FOLDER. Fails where list and notebooks disagree."""
+"""Build the site from the notebooks: python docs/build.py FOLDER."""
 
-import html
+import hashlib
+import json
+import os
 import re
+import shutil
+import subprocess
 import sys
+import time
 from pathlib import Path
 
-from markdown_it import MarkdownIt
+import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-:root {{ color-scheme: light dark }}
-body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem }}
-td, th {{ padding: .2rem 1rem .2rem 0; text-align: left; vertical-align: top }}
-</style>
-{body}
-</html>
-"""
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+
+from execute import execute  # noqa: E402
+from pages import page_of, public_names  # noqa: E402
+
+WORK = ROOT / ".cache" / "docs"
+ROOMS = {
+    "Data": "0",
+    "Parts and networks": "1",
+    "Learning": "2",
+    "Using": "3",
+    "Showing": "4s",
+    "Shipping": "5",
+}
+LIVE_WEIGHTS = "half"  # of the network in the page: exactly the one that is shipped
+GUIDES = (
+    "start",
+    "paper",
+    "live",
+    "training",
+    "widgets",
+    "speed",
+    "comparison",
+    "gallery",
+    "contributing",
+    "changelog",
+)
+BROWSER = {  # what the pages load, from packages that docs/package.json names
+    "mathjax/es5/tex-svg.js": "tex-svg.js",
+    "plotly.js-cartesian-dist-min/plotly-cartesian.min.js": "plotly.min.js",
+    "onnxruntime-web/dist/ort.wasm.bundle.min.mjs": "ort.mjs",
+    "onnxruntime-web/dist/ort-wasm-simd-threaded.wasm": "ort-wasm-simd-threaded.wasm",
+    "onnxruntime-web/dist/ort-wasm-simd-threaded.mjs": "ort-wasm-simd-threaded.mjs",
+}
 
 
-def faults(page: str) -> list[str]:
-    "What is wrong with the list of notebooks, one line a fault."
-    here = ROOT / "docs"
-    targets = [t.split("#")[0] for t in re.findall(r"\]\(([^)\s]+)\)", page) if not re.match(r"[a-z]+:|#", t)]
-    found = [f"index.md: no such file: {t}" for t in targets if not (here / t).exists()]
-    linked = {(here / t).resolve() for t in targets}
-    notebooks = (p for p in sorted((ROOT / "nbs").rglob("*.ipynb")) if p.stem != "index")
-    shown = (p for p in notebooks if not any(part[0] in "._" for part in p.relative_to(ROOT).parts))
-    return found + [f"index.md: does not list {p.relative_to(ROOT)}" for p in shown if p.resolve() not in linked]
+def notebooks() -> list[Path]:
+    "Those of the site, in the order of the design."
+    found = [*ROOT.glob("nbs/[0-9]*.ipynb"), *ROOT.glob("nbs/experiments/*.ipynb")]
+    return [*sorted(found), *(ROOT / "nbs" / f"{name}.ipynb" for name in ("index", "studio", "gallery"))]
 
 
-def build(folder: Path) -> Path:
-    "Write the page and say where; links lead to the notebooks of this checkout."
-    source = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
-    if wrong := faults(source):
-        raise ValueError("\n".join(wrong))
-    body = MarkdownIt("commonmark").enable("table").render(source).replace('href="../', f'href="{ROOT.as_uri()}/')
-    title = re.search(r"^# (.+)$", source, re.MULTILINE)
+def vendor(folder: Path) -> None:
+    "Bring the JavaScript that pages need, at the versions of docs/package-lock.json."
+    modules, lock = WORK / "node_modules", (ROOT / "docs" / "package-lock.json").read_text()
+    seen = folder / "lock.json"
+    if seen.exists() and seen.read_text() == lock:
+        return
+    if shutil.which("npm") is None:
+        raise RuntimeError(
+            "the site needs npm, of Node.js, to fetch MathJax, plotly.js and onnxruntime-web: install it"
+        )
+    WORK.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(ROOT / "docs" / name, WORK / name)
+    subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], cwd=WORK, check=True)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "index.html"
-    path.write_text(PAGE.format(title=html.escape(title[1] if title else ""), body=body), encoding="utf-8")
-    return path
+    for source, name in BROWSER.items():
+        shutil.copy(modules / source, folder / name)
+    seen.write_text(lock)
+
+
+def live(folder: Path) -> None:
+    "What the page that writes needs: the network, and all else there is to know, as JSON."
+    from graves_nb.export import export_onnx
+    from graves_nb.pretrained import DEFAULT_MODEL, MODELS, list_styles, load_model, load_style
+    from graves_nb.sampling import prime_offsets
+
+    made_of = [ROOT / "graves_nb" / "export.py", MODELS / DEFAULT_MODEL / "model.safetensors", Path(__file__)]
+    seen, now = folder / ".made-of", digest(made_of)
+    if seen.exists() and seen.read_text() == now:
+        return
+    model = load_model()
+    config, hands = model.network.config, [load_style(name) for name in list_styles()]
+    export_onnx(model, folder / "live.onnx", LIVE_WEIGHTS)
+    offsets = [[[round(v, 6) for v in row] for row in prime_offsets(model, hand).tolist()] for hand in hands]
+    about = dict(
+        symbols=model.alphabet.symbols,
+        cells=config.hidden_size,
+        layers=config.n_layers,
+        window=config.n_window,
+        styles=[
+            dict(name=name, text=hand.text.strip(), offsets=rows)
+            for name, hand, rows in zip(list_styles(), hands, offsets, strict=True)
+        ],
+    )
+    (folder / "live.json").write_text(json.dumps(about | model.scaler.to_dict(), separators=(",", ":")))
+    seen.write_text(now)
+
+
+def write_if_new(path: Path, text: str) -> None:
+    "Leave alone what is as it should be, so that Sphinx does not read it again."
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def contents() -> str:
+    "The tables of contents, for the end of the first page."
+    rooms = {
+        caption: [f"{p.stem}" for p in notebooks() if p.stem[0] in digit and p.parent.name == "nbs"]
+        for caption, digit in ROOMS.items()
+    }
+    figures = [f"experiments/{p.stem}" for p in notebooks() if p.parent.name == "experiments"]
+    guides = [name for name in GUIDES if name not in rooms]
+    cards = sorted(f"models/{p.parent.name}" for p in (ROOT / "graves_nb" / "models").glob("*/card.md"))
+    parts = {
+        "Begin": guides,
+        **rooms,
+        "The paper's figures": figures,
+        "Models": cards,
+        "Reference": ["names", "notebooks"],
+    }
+    trees = [
+        f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n" + "\n".join(pages) + "\n```"
+        for caption, pages in parts.items()
+    ]
+    return "\n\n".join(trees)
+
+
+def index_of_names(names: dict[str, str]) -> str:
+    "The page with all public names, module by module."
+    lines = ["# All names", "", "What the package offers, module by module; a name leads to its definition.", ""]
+    for module, page in page_of_module().items():
+        own = [f"{{py:obj}}`{name} <{module}.{name}>`" for name in names if names[name] == module]
+        lines += [f"## {module}", "", f"[{page}]({page}.ipynb): " + ", ".join(own), ""]
+    return "\n".join(lines)
+
+
+def page_of_module() -> dict[str, str]:
+    "Which notebook each module comes from, in the order of the notebooks."
+    found = {path.stem: re.search(r"#\| *default_exp (\w+)", path.read_text(encoding="utf-8")) for path in notebooks()}
+    return {f"graves_nb.{name[1]}": page for page, name in found.items() if name}
+
+
+def moved(text: str) -> str:
+    "A page of docs/ or of the root, with links as they are on the site."
+    text = re.sub(r"\]\((?:\.\./)?nbs/", "](", text)
+    text = re.sub(r"\]\((?:\.\./)?nbs\)", "](index.ipynb)", text)
+    text = re.sub(r"\]\((?:\.\./)?graves_nb/models/([\w-]+)/card\.md\)", r"](models/\1.md)", text)
+    text = re.sub(r"\]\((?:\.\./)?docs/", "](", text)
+    return text.replace("](../CONTRIBUTING.md)", "](contributing.md)").replace("](../CHANGELOG.md)", "](changelog.md)")
+
+
+def sources(folder: Path, places: dict[Path, Path]) -> None:
+    "What Sphinx is to read."
+    names, kept = public_names(ROOT / "graves_nb"), set()
+
+    def put(name, text):
+        write_if_new(folder / name, text)
+        kept.add(folder / name)
+
+    for path, executed in places.items():
+        name = path.relative_to(ROOT / "nbs")
+        page = page_of(path, executed, names, "../" * (len(name.parts) - 1))
+        if name.stem == "index":
+            page.cells.append(nbformat.v4.new_markdown_cell(contents()))
+        for number, cell in enumerate(page.cells):
+            cell.id = f"cell-{number}"
+        put(str(name), nbformat.writes(page))
+    for path in sorted((ROOT / "docs").glob("*.md")):
+        put(path.name, moved(path.read_text(encoding="utf-8")))
+    for name in ("CONTRIBUTING", "CHANGELOG"):
+        put(f"{name.lower()}.md", moved((ROOT / f"{name}.md").read_text(encoding="utf-8")))
+    for path in sorted((ROOT / "graves_nb" / "models").glob("*/card.md")):
+        card = re.sub(r"\]\(\.\./([\w-]+)/card\.md\)", r"](\1.md)", path.read_text(encoding="utf-8"))
+        put(f"models/{path.parent.name}.md", card)
+    put("names.md", index_of_names(names))
+    for path in [*(ROOT / "docs" / "images").glob("*"), ROOT / "docs" / "bench.json"]:
+        target = folder / path.relative_to(ROOT / "docs")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists() or target.read_bytes() != path.read_bytes():
+            shutil.copy(path, target)
+        kept.add(target)
+    for path in [p for p in folder.rglob("*") if p.is_file() and p not in kept]:
+        path.unlink()
+
+
+def digest(paths) -> str:
+    "Of the contents of files."
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+
+
+def pages(made: Path) -> None:
+    "Sphinx, if anything changed that it reads; what it warns of is an error."
+    folders = (WORK / "source", WORK / "vendor", WORK / "live", ROOT / "docs", ROOT / "graves_nb")
+    read = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    seen, now = made / ".made-of", digest(read)
+    if seen.exists() and seen.read_text() == now:
+        return
+    seen.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "sphinx", "-b", "html", "-W", "--keep-going", "-q"]
+    command += ["-c", ROOT / "docs", "-d", WORK / "trees", WORK / "source", made]
+    subprocess.run([str(part) for part in command], check=True, env=os.environ | dict(PYTHONPATH=str(ROOT)))
+    seen.write_text(now)
+
+
+def build(site: Path) -> Path:
+    "Bring the site up to date; says where its first page is."
+    start = time.monotonic()
+    vendor(WORK / "vendor")
+    live(WORK / "live")
+    places = execute(notebooks(), WORK / "executed")
+    sources(WORK / "source", places)
+    pages(WORK / "html")
+    shutil.rmtree(site, ignore_errors=True)
+    shutil.copytree(WORK / "html", site)
+    print(f"built in {time.monotonic() - start:.0f} s")
+    return site / "index.html"
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("python docs/build.py FOLDER")
     try:
-        print(build(Path(sys.argv[1])).resolve())
-    except ValueError as error:
+        print(build(Path(sys.argv[1]).resolve()))
+    except RuntimeError as error:
         sys.exit(str(error))
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"this failed, for what it says above: {' '.join(map(str, error.cmd[:6]))} ...")

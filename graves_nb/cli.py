@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['app', 'DYNAMIC_RATE', 'EXPECTED', 'STUDIO', 'main', 'numbered', 'write', 'lines_to_write', 'write_lines', 'read_hand',
            'save_all', 'sample', 'save_texts', 'train', 'evaluate', 'score_ink', 'score_text', 'compress', 'decompress',
-           'read_file', 'lab', 'bench', 'data', 'show_text', 'show_iamondb', 'show_unipen', 'recipes', 'models']
+           'read_file', 'lab', 'export', 'bench', 'data', 'show_text', 'show_iamondb', 'show_unipen', 'recipes',
+           'models']
 
 # %% ../nbs/52_cli.ipynb #52-002
 import json
@@ -378,6 +379,21 @@ def lab(
 
 # %% ../nbs/52_cli.ipynb #52-017
 @app.command()
+def export(
+    output: Annotated[Path, typer.Option("-o", "--output", help="a file ending .onnx")],
+    model: Annotated[str, typer.Option(help="a shipped model, a model file or a run's folder")] = "unipen-synthesis",
+    weights: Annotated[str, typer.Option(help="float32, half (smaller) or int8 (smallest, and rounded)")] = "float32",
+) -> None:
+    "Write one step of a model as an ONNX graph, and compare it with torch."
+    from graves_nb.export import check_onnx, export_onnx
+    from graves_nb.pretrained import load_model
+
+    loaded = load_model(model)
+    path = export_onnx(loaded, output, weights)
+    typer.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB; outputs within {check_onnx(loaded, path):.1g} of torch's over 400 steps")
+
+# %% ../nbs/52_cli.ipynb #52-018
+@app.command()
 def bench(
     json_file: Annotated[Path | None, typer.Option("--json", help="also write the figures here")] = None,
     figure: Annotated[Path | None, typer.Option(help="also draw them: an .html file")] = None,
@@ -394,7 +410,7 @@ def bench(
         bench_figure(result).write_html(figure)
     typer.echo(describe(result))
 
-# %% ../nbs/52_cli.ipynb #52-018
+# %% ../nbs/52_cli.ipynb #52-019
 @app.command()
 def data(
     folder: Annotated[Path, typer.Argument(help="a folder with IAM-OnDB, UNIPEN, the Penn Treebank or enwik8; or a file")],

@@ -202,6 +202,12 @@ def measure_people(data: Path, count: int, read: Callable[[bytes], str]) -> dict
 
 def sample_all(model: str, sentences: Sequence[str], bias: float, seed: int) -> tuple[list[Sample], float]:
     "The samples and the seconds they took."
+    if model.endswith(".onnx"):
+        from graves_nb.export import OnnxWriter
+
+        writer, start = OnnxWriter(model), time.perf_counter()
+        lines = enumerate(tqdm(sentences, "writing", disable=None))
+        return [writer.sample(text, bias, seed + i) for i, text in lines], time.perf_counter() - start
     loaded, start = load_model(model), time.perf_counter()
     samples = write_samples(loaded, sentences, bias=bias, seed=seed, max_points_per_char=POINTS_PER_CHAR)
     return samples, time.perf_counter() - start
@@ -245,7 +251,11 @@ def versions() -> dict[str, str]:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     "The command line."
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="unipen-synthesis", help="a shipped model, a model file or a run's folder")
+    parser.add_argument(
+        "--model",
+        default="unipen-synthesis",
+        help="a shipped model, a model file, a run's folder, or an exported .onnx",
+    )
     parser.add_argument("--data", type=Path, help="folder of UNIPEN; needed unless --lines 0")
     parser.add_argument("--bias", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0, help="of the first sentence; the next take the numbers after it")

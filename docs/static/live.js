@@ -1,0 +1,365 @@
+// Handwriting in the page: the exported network of one step, the random numbers of graves_nb.export, the stop rule of graves_nb.sampling.
+const STATIC = new URL(".", import.meta.url);
+const PACE = 160; // points a second, if the machine can
+const POINTS_PER_CHAR = 60; // ends a line that the stop rule does not
+const PARTS = ["h", "c", "kappa", "w"];
+
+// ---------------------------------------------------------------- random numbers
+
+function mix(z) {
+  z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
+  z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
+  return (z ^ (z >>> 15)) >>> 0;
+}
+
+/** Two uniforms and two standard normals for point k: `portable_draws` of Python, number for number. */
+export function draw(seed, k) {
+  const start = mix((seed + 0x9e3779b9) >>> 0);
+  const bits = (i) => mix((start + Math.imul(4 * k + i, 0x9e3779b9)) >>> 0);
+  const radius = Math.sqrt(-2 * Math.log((bits(2) + 0.5) / 2 ** 32));
+  const angle = 2 * Math.PI * (bits(3) / 2 ** 32);
+  return [bits(0) / 2 ** 32, bits(1) / 2 ** 32, radius * Math.cos(angle), radius * Math.sin(angle)].map(Math.fround);
+}
+
+// ---------------------------------------------------------------- the mixture
+
+/** A point by the network's outputs, (18)-(22), biased by (61) and (62). */
+export function samplePoint(y, bias, [u, coin, z1, z2]) {
+  const m = (y.length - 1) / 6;
+  const logits = y.slice(1, 1 + m).map((value) => value * (1 + bias));
+  const top = Math.max(...logits);
+  const weights = logits.map((value) => Math.exp(value - top));
+  const total = weights.reduce((a, b) => a + b);
+  let j = 0;
+  for (let sum = weights[0] / total; sum < u && j < m - 1; sum += weights[j] / total) j++;
+  const std = (i) => Math.exp(y[1 + 3 * m + i] - bias);
+  const rho = Math.tanh(y[1 + 5 * m + j]);
+  const second = rho * z1 + Math.sqrt(1 - rho * rho) * z2;
+  const end = 1 / (1 + Math.exp(y[0]));
+  return [y[1 + m + j] + std(j) * z1, y[1 + 2 * m + j] + std(m + j) * second, coin < end ? 1 : 0];
+}
+
+// ---------------------------------------------------------------- the network
+
+/** The network with what it needs to be used; `tell` hears what is being loaded. */
+export async function loadWriter(tell = () => {}) {
+  tell("loading the network ...");
+  const runtime = import(new URL("ort.mjs", STATIC));
+  const [ort, about, weights] = await Promise.all([runtime, get("live.json"), get("live.onnx")]);
+  ort.env.wasm.wasmPaths = STATIC.href;
+  ort.env.wasm.numThreads = 1;
+  const session = await ort.InferenceSession.create(new Uint8Array(weights), { executionProviders: ["wasm"] });
+  return new Writer(ort, session, about);
+}
+
+async function get(name) {
+  const answer = await fetch(new URL(name, STATIC));
+  if (!answer.ok) throw new Error(`${name} did not arrive (${answer.status}): load the page again`);
+  return name.endsWith(".json") ? answer.json() : answer.arrayBuffer();
+}
+
+class Writer {
+  constructor(ort, session, about) {
+    Object.assign(this, { ort, session, about });
+  }
+
+  /** The characters of a text as numbers. */
+  encode(text) {
+    const unknown = [...new Set(text)].filter((c) => !this.about.symbols.includes(c));
+    if (!text.trim()) throw new Error("There is nothing to write: type a few words.");
+    if (unknown.length) throw new Error(`The network does not know ${unknown.join(" ")} : it writes printable ASCII.`);
+    return [...text].map((c) => this.about.symbols.indexOf(c));
+  }
+
+  tensor(values, ...shape) {
+    return new this.ort.Tensor("float32", Float32Array.from(values), shape);
+  }
+
+  /** What the first step is given. */
+  start(index) {
+    const { layers, cells, window, symbols } = this.about;
+    const rows = new Float32Array(index.length * symbols.length);
+    index.forEach((c, u) => (rows[u * symbols.length + c] = 1));
+    const zeros = (...shape) => this.tensor(new Float32Array(shape.reduce((a, b) => a * b)), ...shape);
+    return {
+      x: zeros(1, 3), h: zeros(layers, 1, cells), c: zeros(layers, 1, cells), kappa: zeros(1, window),
+      w: zeros(1, symbols.length), text: new this.ort.Tensor("float32", rows, [index.length, symbols.length]),
+    };
+  }
+
+  /** One step: the outputs and the weights of the characters; the state in `inputs` moves on. */
+  async step(inputs) {
+    const out = await this.session.run(inputs);
+    for (const name of PARTS) inputs[name] = out[`${name}_next`];
+    return [out.y.data, out.phi.data];
+  }
+
+  /** A line, point by point: {x, y, end, phi} in letter widths, phi over the characters of `text`. */
+  async *write(text, { bias = 0.5, seed = 0, style = null } = {}) {
+    const { mean, std, styles } = this.about;
+    const hand = style === null ? null : styles[style];
+    const before = hand ? hand.text + " " : "";
+    const inputs = this.start([...(hand ? this.encode(before) : []), ...this.encode(text)]);
+    if (hand) {
+      for (const offset of hand.offsets) {
+        await this.step(inputs);
+        inputs.x = this.tensor(offset, 1, 3);
+      }
+    }
+    const rule = new StopRule(/[A-Za-z0-9]$/.test(text), mean[0] / std[0]);
+    let x = 0, y = 0;
+    if (!hand) yield { x, y, end: 0, phi: [] };
+    for (let k = 0; k < POINTS_PER_CHAR * text.length; k++) {
+      const [outputs, phi] = await this.step(inputs);
+      const point = samplePoint([...outputs], bias, draw(seed, k)).map(Math.fround);
+      if (!rule.take(point, phi)) return;
+      inputs.x = this.tensor(point, 1, 3);
+      if (!(hand && k === 0)) [x, y] = [x + point[0] * std[0] + mean[0], y + point[1] * std[1] + mean[1]];
+      yield { x, y, end: point[2], phi: [...phi.slice(before.length, -1)] };
+    }
+  }
+}
+
+/** When a line ends: `Line.take` of Python. */
+class StopRule {
+  constructor(finish, drift) {
+    Object.assign(this, { finish, drift, x: 0, right: -Infinity, last: null, passed: false, added: false });
+  }
+
+  take(point, phi) {
+    const beyond = phi[phi.length - 1];
+    this.passed ||= phi.slice(0, -1).every((value) => value < beyond);
+    const x = this.x + point[0] + this.drift;
+    if (this.passed && this.last) {
+      const lifted = this.last[2] === 1;
+      if (!this.finish || (lifted && (this.added || x >= this.right))) return false;
+      this.added ||= lifted;
+    }
+    this.last = point;
+    this.x = x;
+    this.right = Math.max(this.right, x);
+    return true;
+  }
+}
+
+// ---------------------------------------------------------------- the page
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** The line on the page, as far as it is written. */
+class Sheet {
+  constructor(svg, length) {
+    this.svg = svg;
+    this.box = [-1, -2.2, length + 2, 4.4];
+    this.strokes = [[]];
+    svg.replaceChildren();
+    this.fit();
+  }
+
+  add({ x, y, end }) {
+    const stroke = this.strokes[this.strokes.length - 1];
+    stroke.push([x, y]);
+    if (stroke.length === 1) {
+      this.path = document.createElementNS(SVG, "path");
+      this.svg.append(this.path);
+    }
+    this.path.setAttribute("d", pathOf(stroke));
+    const [left, top, wide, high] = this.box;
+    const low = [Math.min(left, x - 0.5), Math.min(top, y - 0.5)];
+    const far = [Math.max(left + wide, x + 0.5), Math.max(top + high, y + 0.5)];
+    this.box = [...low, far[0] - low[0], far[1] - low[1]];
+    if (end) this.strokes.push([]);
+  }
+
+  /** The view on all of it; at the end close around the ink. */
+  fit(close = false) {
+    const points = this.strokes.flat();
+    if (close && points.length) {
+      const [xs, ys] = [points.map((p) => p[0]), points.map((p) => p[1])];
+      const [left, top] = [Math.min(...xs) - 0.6, Math.min(...ys) - 0.6];
+      this.box = [left, top, Math.max(...xs) + 0.6 - left, Math.max(...ys) + 0.6 - top];
+    }
+    this.svg.setAttribute("viewBox", this.box.map((v) => v.toFixed(2)).join(" "));
+  }
+
+  /** The line as a file. */
+  file(text) {
+    const copy = this.svg.cloneNode(true);
+    copy.removeAttribute("class");
+    const title = document.createElementNS(SVG, "title");
+    title.textContent = text;
+    copy.prepend(title);
+    const look = { xmlns: SVG, fill: "none", stroke: "#1b1f3b", "stroke-width": 0.14, "stroke-linecap": "round", "stroke-linejoin": "round" };
+    for (const [name, value] of Object.entries(look)) copy.setAttribute(name, value);
+    return new Blob([copy.outerHTML], { type: "image/svg+xml" });
+  }
+}
+
+function pathOf(stroke) {
+  const [first, ...rest] = stroke.map(([x, y]) => `${x.toFixed(3)} ${y.toFixed(3)}`);
+  return `M${first} ${rest.length ? "L" + rest.join(" ") : "l0 0"}`;
+}
+
+/** The page's controls and what they do. */
+class Page {
+  constructor(place) {
+    this.place = place;
+    this.part = (name) => place.querySelector(`[name=${name}], .${name}`);
+    this.running = null;
+    this.halt = false;
+    this.calm = matchMedia("(prefers-reduced-motion: reduce)");
+  }
+
+  async open() {
+    if (typeof WebAssembly !== "object") {
+      throw new Error("This browser has WebAssembly switched off, which the network needs. The gallery shows what it writes.");
+    }
+    this.writer = await loadWriter((text) => this.say(text));
+    const styles = this.part("style");
+    this.writer.about.styles.forEach((hand, i) => styles.append(new Option(hand.name, i + 1)));
+    this.fromAddress();
+    this.part("form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.write();
+    });
+    this.part("again").addEventListener("click", () => {
+      this.part("seed").value = Math.floor(Math.random() * 100000);
+      this.write();
+    });
+    this.part("stop").addEventListener("click", () => (this.halt = true));
+    this.part("save").addEventListener("click", () => this.save());
+    this.part("bias").addEventListener("input", () => this.showBias());
+    addEventListener("hashchange", () => {
+      if (location.hash !== this.address()) {
+        this.fromAddress();
+        this.write();
+      }
+    });
+    for (const name of ["write", "again"]) this.part(name).disabled = false;
+    this.say("Ready: press Write.");
+    if (location.hash) await this.write();
+  }
+
+  say(text, wrong = false) {
+    this.part("said").textContent = text;
+    this.part("said").classList.toggle("wrong", wrong);
+  }
+
+  showBias() {
+    this.part("shown").textContent = Number(this.part("bias").value).toFixed(1);
+  }
+
+  /** What the page is set to, as the end of its address. */
+  address() {
+    const names = ["text", "bias", "seed", "style"];
+    return "#" + new URLSearchParams(names.map((name) => [name, this.part(name).value]));
+  }
+
+  fromAddress() {
+    for (const [name, value] of new URLSearchParams(location.hash.slice(1))) {
+      if (["text", "bias", "seed"].includes(name)) this.part(name).value = value;
+      if (name === "style" && [...this.part("style").options].some((o) => o.value === value)) this.part("style").value = value;
+    }
+    this.showBias();
+  }
+
+  settings() {
+    const seed = Number(this.part("seed").value);
+    if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) throw new Error("A seed is a whole number from 0 to 4294967295.");
+    const style = this.part("style").value;
+    return { seed, bias: Number(this.part("bias").value), style: style ? Number(style) - 1 : null };
+  }
+
+  /** Write what the page is set to; a line that is being written is ended first. */
+  async write() {
+    this.halt = true;
+    await this.running;
+    this.halt = false;
+    this.running = this.writeLine();
+    return this.running;
+  }
+
+  async writeLine() {
+    let points = 0;
+    try {
+      points = await this.draw(this.part("text").value, this.settings());
+    } catch (error) {
+      this.say(error.message, true);
+    }
+    this.end(points);
+  }
+
+  async draw(text, settings) {
+    const began = performance.now();
+    let points = 0, first = null, shown = began;
+    this.writer.encode(text);
+    history.replaceState(null, "", this.address());
+    this.begin(text, settings.style !== null);
+    for await (const point of this.writer.write(text, settings)) {
+      if (this.halt) break;
+      first ??= performance.now();
+      this.sheet.add(point);
+      points++;
+      const ahead = this.calm.matches ? 0 : first + (1000 * points) / PACE - performance.now();
+      if (ahead > 0 || performance.now() - shown > 30) {
+        this.show(point);
+        await pause(Math.max(ahead, 0));
+        shown = performance.now();
+      }
+    }
+    const seconds = ((performance.now() - began) / 1000).toFixed(1);
+    this.say(`${this.halt ? "Stopped: " : ""}${points} points in ${seconds} s, seed ${settings.seed}.`);
+    return points;
+  }
+
+  begin(text, primed) {
+    this.spell(text);
+    this.sheet = new Sheet(this.part("sheet"), text.length);
+    this.text = text;
+    this.place.dataset.state = "writing";
+    this.part("save").disabled = true;
+    this.part("stop").disabled = false;
+    this.say(primed ? "reading the hand, then writing ..." : "writing ...");
+  }
+
+  show(point) {
+    this.light(point.phi);
+    if (!this.calm.matches) this.sheet.fit();
+  }
+
+  end(points) {
+    this.light([]);
+    if (points) this.sheet.fit(true);
+    this.part("save").disabled = !points;
+    this.part("stop").disabled = true;
+    this.place.dataset.state = "done";
+  }
+
+  /** The text, a letter each that can be lit. */
+  spell(text) {
+    const letters = [...text].map((c) => Object.assign(document.createElement("span"), { textContent: c }));
+    this.part("letters").replaceChildren(...letters);
+  }
+
+  light(phi) {
+    [...this.part("letters").children].forEach((letter, u) => letter.style.setProperty("--phi", Math.min(1, phi[u] || 0).toFixed(2)));
+  }
+
+  save() {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(this.sheet.file(this.text));
+    link.download = `${this.text.replace(/[^A-Za-z0-9]+/g, "-").slice(0, 40)}.svg`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  }
+}
+
+function pause(milliseconds) {
+  return new Promise((go) => setTimeout(go, milliseconds));
+}
+
+const place = document.querySelector("#live");
+if (place) {
+  const page = new Page(place);
+  page.open().catch((error) => page.say(error.message, true));
+}
