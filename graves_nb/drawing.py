@@ -80,7 +80,7 @@ class _Network(ctypes.Structure):
     "What `draw` in kernels/draw.c knows of a network."
 
     _fields_ = [
-        *((name, ctypes.c_long) for name in ("layers", "cells", "symbols", "gaussians", "mixtures", "narrow")),
+        *((name, ctypes.c_long) for name in ("layers", "cells", "symbols", "gaussians", "mixtures", "kind")),
         *((name, ctypes.POINTER(ctypes.c_void_p)) for name in ("weights", "biases", "peepholes")),
         *((name, ctypes.c_void_p) for name in ("window_weights", "window_bias")),
     ]
@@ -98,14 +98,14 @@ class _Packed:
     def __init__(self, network):
         layers, out, window = network.layers, network.output, getattr(network, "window", None)
         weights = [torch.cat([layer.weight_ih, layer.weight_hh], 1) for layer in layers] + [out.weight]
-        narrow = _is_exact_in_half(weights)
-        self.weights = [native.pack(w, narrow) for w in weights]
+        dtype = torch.float16 if _is_exact_in_half(weights) else torch.float32
+        self.weights = [native.pack(w, dtype) for w in weights]
         self.biases = [b.clone() for b in (*(layer.bias for layer in layers), out.bias)]
         self.peepholes = [layer.peephole.clone() for layer in layers]
         self.window = [] if window is None else [window.weight.t().contiguous(), window.bias.clone()]
         sizes = (0, 0) if window is None else (window.n_symbols, window.n_gaussians)
         self.struct = _Network(
-            len(layers), network.config.hidden_size, *sizes, network.config.n_mixtures, narrow,
+            len(layers), network.config.hidden_size, *sizes, network.config.n_mixtures, native.KINDS[dtype],
             *(_pointers(t) for t in (self.weights, self.biases, self.peepholes)), *(w.data_ptr() for w in self.window),
         )  # fmt: skip
 

@@ -155,8 +155,8 @@ def is_compiled(
     x: Tensor,  # what comes in
     dtype: torch.dtype,  # of the factors of products
 ) -> bool:
-    "Whether sequences go through `kernels/sequence.c`: float32 products on the processor, where there is a compiler."
-    return dtype == x.dtype and native.usable(x)
+    "Whether sequences go through `kernels/sequence.c`: float32 states on the processor, and products that were compiled."
+    return native.usable(x) and native.multiplies(dtype)
 
 
 def input_product(
@@ -170,7 +170,7 @@ def input_product(
         y = product(x, weight.t().to(dtype), dtype)
         return y if bias is None else y.add_(bias)
     y = x.new_zeros(len(x), len(weight)) if bias is None else bias.repeat(len(x), 1)
-    native.add_product_(y, x.contiguous(), native.pack(weight))
+    native.add_product_(y, x.contiguous(), native.pack(weight, dtype))
     return y
 
 # %% ../nbs/10_lstm.ipynb #10-039
@@ -183,7 +183,7 @@ def outer_product(
     if not is_compiled(a, dtype):
         return product(a.to(dtype).t(), b.to(dtype), dtype).to(a.dtype)
     y = a.new_zeros(a.shape[1], b.shape[1])
-    native.add_outer_(y, a.contiguous(), b.contiguous())
+    native.add_outer_(y, a.contiguous(), b.contiguous(), dtype)
     return y
 
 # %% ../nbs/10_lstm.ipynb #10-040
@@ -197,7 +197,8 @@ def _unroll(x, h0, c0, weight_ih, weight_hh, peephole, bias, dtype, added=None):
     h, c = x.new_empty(2, steps + 1, batch, n)
     h[0], c[0] = h0, c0
     if is_compiled(x, dtype):
-        sizes, rest = (steps, batch, n), (gates, h, c, native.pack(weight_hh), peephole)
+        sizes, memory = (steps, batch, n, native.KINDS[dtype]), torch.empty_like(h0)
+        rest = gates, h, c, native.pack(weight_hh, dtype), peephole, memory
         native.share_rows(batch, lambda a, b: native.call("lstm_forward", a, b, *sizes, *rest))
         return h, c, gates
     w_hh, forward_ = weight_hh.to(dtype), native.cell_forward_ if native.usable(x) else cell_forward_
@@ -213,12 +214,13 @@ def _unroll_back(dh_out, dc, h, c, gates, weight_hh, peephole, clip, dtype):
     dh_out, dc = dh_out.contiguous(), dc.clone(memory_format=torch.contiguous_format)
     dh, dpeephole = torch.zeros_like(h[0]), torch.zeros_like(peephole)
     if is_compiled(h, dtype):
-        packed, limit = native.pack(weight_hh.t()), float("inf") if clip is None else float(clip)
+        packed, limit = native.pack(weight_hh.t(), dtype), float("inf") if clip is None else float(clip)
         parts = dpeephole.repeat(batch, 1, 1)  # one for each thread, whoever that is: the one of its first row
+        sizes, memory = (steps, batch, n, native.KINDS[dtype]), torch.empty_like(gates[0])
 
         def work(a, b):
             tensors = dgates, c, dh, dh_out, dc, packed, peephole, parts[a]
-            native.call("lstm_backward", a, b, steps, batch, n, *tensors, limit)
+            native.call("lstm_backward", a, b, *sizes, *tensors, limit, memory)
 
         native.share_rows(batch, work)
         return dgates, dh, dc, parts.sum(0)

@@ -102,8 +102,9 @@ def _window_unroll(gates, hw, c, p, kappa, index, mask, recurrent, w_p, peephole
     "Fill in all steps, in place; h and w are in one tensor, (time + 1, batch, hidden + characters)."
     (steps, batch, _), n, k = gates.shape, c.shape[-1], kappa.shape[-1]
     if is_compiled(gates, dtype):
-        sizes = steps, batch, n, hw.shape[-1] - n, k, index.shape[1]
-        tensors = gates, hw, c, p, kappa, index, mask, native.pack(recurrent), native.pack(w_p), peephole
+        sizes = steps, batch, n, hw.shape[-1] - n, k, index.shape[1], native.KINDS[dtype]
+        packed, memory = (native.pack(recurrent, dtype), native.pack(w_p)), torch.empty_like(hw[0])
+        tensors = gates, hw, c, p, kappa, index, mask, *packed, peephole, memory
         native.share_rows(batch, lambda a, b: native.call("window_lstm_forward", a, b, *sizes, *tensors))
         return
     recurrent, compiled = recurrent.to(dtype), native.usable(gates)
@@ -124,11 +125,12 @@ def _window_unroll_back(
     (steps, batch, _), n, k, dpeephole = dgates.shape, c.shape[-1], kappa.shape[-1], torch.zeros_like(peephole)
     if is_compiled(dgates, dtype):
         sizes, limit = (steps, batch, n, dhw.shape[-1] - n, k, index.shape[1]), float("inf") if clip is None else float(clip)
+        kind, memory = native.KINDS[dtype], torch.empty_like(dgates[0])
         tensors = dgates, c, p, kappa, dp, dhw, dh_out, dw_out, dc, dkappa, dkappa_out, index, mask
-        packed, parts = (native.pack(recurrent.t()), native.pack(w_p.t())), dpeephole.repeat(batch, 1, 1)
+        packed, parts = (native.pack(recurrent.t(), dtype), native.pack(w_p.t())), dpeephole.repeat(batch, 1, 1)
 
         def work(a, b):
-            native.call("window_lstm_backward", a, b, *sizes, *tensors, *packed, peephole, parts[a], limit)
+            native.call("window_lstm_backward", a, b, *sizes, kind, *tensors, *packed, peephole, parts[a], limit, memory)
 
         native.share_rows(batch, work)
         return parts.sum(0)

@@ -83,6 +83,21 @@ def window_arguments(rows, gaussians, chars, symbols, seed):
     return p, kappa, torch.randint(symbols, (rows, chars)), mask
 
 
+def rounded(x, dtype):
+    "What factors of that type are, in float64."
+    return x.to(dtype).double()
+
+
+def outputs_and_gradients(layer, x, bf16):
+    "Of a layer's sum of squares, by its input and its weights."
+    x = x.clone().requires_grad_()
+    layer.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        h, _ = layer(x)
+    h.square().sum().backward()
+    return [h.detach(), x.grad, *(p.grad.clone() for p in layer.parameters())]
+
+
 # ---------------------------------------------------------------- with a compiler
 def test_steps_are_compiled_exactly_where_they_can_be():
     assert (native.library() is not None) == (COMPILER is not None and not DECLINED)
@@ -144,6 +159,51 @@ if native.library() is not None:  # a machine without a compiler has nothing to 
         monkeypatch.setattr(native, "usable", lambda x: False)
         for ours, plain in zip(compiled, run_layer(), strict=True):
             torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-5)
+
+    factors = st.sampled_from([dtype for dtype in (torch.float32, torch.bfloat16) if native.multiplies(dtype)])
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.integers(1, 60), st.integers(1, 150), st.integers(1, 90), factors, st.booleans(), st.integers(0, 999))
+    def test_products(rows, outputs, inputs, dtype, turned, seed):
+        torch.manual_seed(seed)
+        weight = torch.randn(inputs, outputs).t() if turned else torch.randn(outputs, inputs)
+        x, y = torch.randn(rows, inputs), torch.randn(rows, outputs)
+        expected = y.double() + rounded(x, dtype) @ rounded(weight, dtype).t()
+        native.add_product_(y, x, native.pack(weight, dtype))
+        torch.testing.assert_close(y.double(), expected, rtol=1e-5, atol=1e-4)
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.integers(1, 600), st.integers(1, 70), st.integers(1, 70), factors, st.integers(0, 999))
+    def test_outer_products(many, rows, columns, dtype, seed):
+        torch.manual_seed(seed)
+        a, b, y = torch.randn(many, rows), torch.randn(many, columns), torch.randn(rows, columns)
+        expected = y.double() + rounded(a, dtype).t() @ rounded(b, dtype)
+        native.add_outer_(y, a, b, dtype)
+        torch.testing.assert_close(y.double(), expected, rtol=1e-5, atol=1e-3)
+
+    @settings(max_examples=30, deadline=None)
+    @given(st.integers(1, 30), factors, st.integers(0, 999))
+    def test_a_row_does_not_depend_on_those_beside_it(rows, dtype, seed):
+        torch.manual_seed(seed)
+        x, packed = torch.randn(rows, 21), native.pack(torch.randn(70, 21), dtype)
+        together, alone = torch.zeros(rows, 70), torch.zeros(rows, 70)
+        native.add_product_(together, x, packed)
+        for r in range(rows):
+            native.add_product_(alone[r : r + 1], x[r : r + 1], packed)
+        assert torch.equal(together, alone)
+
+    @settings(max_examples=20, deadline=None)
+    @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 40), st.integers(0, 999))
+    def test_layers_with_bf16_products_are_as_good_as_those_by_torch(steps, batch, n, seed):
+        torch.manual_seed(seed)
+        layer, x = PeepholeLSTM(5, n), torch.randn(steps, batch, 5)
+        exact, compiled = outputs_and_gradients(layer, x, False), outputs_and_gradients(layer, x, True)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(native, "multiplies", lambda dtype: dtype == torch.float32)
+            by_torch = outputs_and_gradients(layer, x, True)
+        for value, ours, theirs in zip(exact, compiled, by_torch, strict=True):
+            scale = value.abs().max() + 1e-6
+            assert (ours - value).abs().max() <= 1.5 * (theirs - value).abs().max() + 0.01 * scale
 
     def test_built_once_kept_and_no_denormal_lost(fresh, tmp_path):
         torch.set_flush_denormal(False)

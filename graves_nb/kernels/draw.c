@@ -54,7 +54,7 @@ static void draw_point(long m, const float *y, float bias, const float *draw, fl
 }
 
 typedef struct {
-    long layers, cells, symbols, gaussians, mixtures, narrow; /* symbols and gaussians are 0 without a window */
+    long layers, cells, symbols, gaussians, mixtures, kind; /* symbols and gaussians are 0 without a window; kind: see product.h */
     const void **weights;                                     /* of each layer: inputs x, w, h below, own h; then of the output */
     const float **biases;                                     /* the same */           
     const float **peepholes;                                  /* (3, cells) of each layer */
@@ -83,7 +83,7 @@ long draw(const Network *net, long rows, long steps, long longest, float bias, f
                 memcpy(to + 3 + s, h + (r * layers + (l ? l - 1 : 0)) * n, (l ? 2 : 1) * n * sizeof(float));
                 memcpy(gates + r * 4 * n, net->biases[l], 4 * n * sizeof(float));
             }
-            add_product(net->narrow, rows, 4 * n, inputs, net->weights[l], in, inputs, gates, 4 * n);
+            add_product(net->kind, rows, 4 * n, inputs, net->weights[l], in, inputs, gates, 4 * n, NULL);
             for (long r = 0; r < rows; r++) {
                 float *cell = c + (r * layers + l) * n;
                 memcpy(before, cell, n * sizeof(float));
@@ -101,7 +101,7 @@ long draw(const Network *net, long rows, long steps, long longest, float bias, f
         }
         float *y = outputs + t * out;
         for (long r = 0; r < rows; r++) memcpy(y + r * steps * out, net->biases[layers], out * sizeof(float));
-        add_product(net->narrow, rows, out, layers * n, net->weights[layers], h, layers * n, y, steps * out);
+        add_product(net->kind, rows, out, layers * n, net->weights[layers], h, layers * n, y, steps * out, NULL);
         for (long r = 0; r < rows; r++) {
             draw_point(m, y + r * steps * out, bias, draws + (r * steps + t) * 4, weight, x + r * 3);
             memcpy(points + (r * steps + t) * 3, x + r * 3, 3 * sizeof(float));
