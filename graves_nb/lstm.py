@@ -209,26 +209,27 @@ def _unroll(x, h0, c0, weight_ih, weight_hh, peephole, bias, dtype, added=None):
 
 # %% ../nbs/10_lstm.ipynb #10-042
 def _unroll_back(dh_out, dc, h, c, gates, weight_hh, peephole, clip, dtype):
-    "Derivatives by the gates' inputs at all steps, by the initial h and c, and by the peepholes."
-    dgates, (steps, batch, n) = gates.clone(), dh_out.shape
+    "Derivatives by the gates' inputs at all steps, by the initial h and c, by the peepholes and by the bias."
+    (steps, batch, n), dh = dh_out.shape, torch.zeros_like(h[0])
     dh_out, dc = dh_out.contiguous(), dc.clone(memory_format=torch.contiguous_format)
-    dh, dpeephole = torch.zeros_like(h[0]), torch.zeros_like(peephole)
     if is_compiled(h, dtype):
         packed, limit = native.pack(weight_hh.t(), dtype), float("inf") if clip is None else float(clip)
-        parts = dpeephole.repeat(batch, 1, 1)  # one for each thread, whoever that is: the one of its first row
-        sizes, memory = (steps, batch, n, native.KINDS[dtype]), torch.empty_like(gates[0])
+        parts = dh.new_zeros(batch, 7, n)  # one for each thread, whoever that is: the one of its first row
+        sizes, dgates, memory = (steps, batch, n, native.KINDS[dtype]), torch.empty_like(gates), torch.empty_like(gates[0])
 
         def work(a, b):
-            tensors = dgates, c, dh, dh_out, dc, packed, peephole, parts[a]
+            tensors = gates, dgates, c, dh, dh_out, dc, packed, peephole, parts[a]
             native.call("lstm_backward", a, b, *sizes, *tensors, limit, memory)
 
         native.share_rows(batch, work)
-        return dgates, dh, dc, parts.sum(0)
+        dpeephole, dbias = parts.sum(0).split([3, 4])
+        return dgates, dh, dc, dpeephole, dbias.flatten()
+    dgates, dpeephole = gates.clone(), torch.zeros_like(peephole)
     w_hh, backward_ = weight_hh.to(dtype), native.cell_backward_ if native.usable(h) else cell_backward_
     for t in reversed(range(steps)):
         backward_(dgates[t], c[t], c[t + 1], dh, dh_out[t], dc, peephole, dpeephole, clip)
         product(dgates[t], w_hh, dtype, out=dh)
-    return dgates, dh, dc, dpeephole
+    return dgates, dh, dc, dpeephole, dgates.sum((0, 1))
 
 # %% ../nbs/10_lstm.ipynb #10-043
 class _LSTMSequence(torch.autograd.Function):
@@ -246,7 +247,7 @@ class _LSTMSequence(torch.autograd.Function):
     def backward(ctx, dh_out, dc):
         x, h, c, gates, weight_ih, weight_hh, peephole = ctx.saved_tensors
         dtype = ctx.dtype
-        dgates, dh, dc, dpeephole = _unroll_back(
+        dgates, dh, dc, dpeephole, dbias = _unroll_back(
             dh_out, dc, h, c, gates, weight_hh, peephole, ctx.clip, dtype
         )  # fmt: skip
         flat = dgates.flatten(0, 1)
@@ -254,7 +255,7 @@ class _LSTMSequence(torch.autograd.Function):
         inputs = torch.cat([x, h[:-1]], dim=-1).flatten(0, 1)
         dw_ih, dw_hh = outer_product(flat, inputs, dtype).split([x.shape[-1], h.shape[-1]], dim=1)
         dadded = dgates if ctx.needs_input_grad[7] else None
-        return dx, dh, dc, dw_ih, dw_hh, dpeephole, flat.sum(0), dadded, None, None
+        return dx, dh, dc, dw_ih, dw_hh, dpeephole, dbias, dadded, None, None
 
 # %% ../nbs/10_lstm.ipynb #10-045
 def look_up(

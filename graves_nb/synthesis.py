@@ -119,22 +119,24 @@ def _window_unroll(gates, hw, c, p, kappa, index, mask, recurrent, w_p, peephole
 
 # %% ../nbs/15_synthesis.ipynb #15-014
 def _window_unroll_back(
-    dgates, c, p, kappa, dp, dhw, dh_out, dw_out, dc, dkappa, dkappa_out, index, mask, recurrent, w_p, peephole, clip, dtype
+    gates, dgates, c, p, kappa, dp, dhw, dh_out, dw_out, dc, dkappa, dkappa_out, index, mask, recurrent, w_p, peephole, clip, dtype
 ):
-    "Derivatives of all steps, in place; those by the peepholes are returned."
-    (steps, batch, _), n, k, dpeephole = dgates.shape, c.shape[-1], kappa.shape[-1], torch.zeros_like(peephole)
+    "Derivatives of all steps, in place; those by the peepholes and by the bias are returned."
+    (steps, batch, _), n, k = gates.shape, c.shape[-1], kappa.shape[-1]
     if is_compiled(dgates, dtype):
         sizes, limit = (steps, batch, n, dhw.shape[-1] - n, k, index.shape[1]), float("inf") if clip is None else float(clip)
         kind, memory = native.KINDS[dtype], torch.empty_like(dgates[0])
-        tensors = dgates, c, p, kappa, dp, dhw, dh_out, dw_out, dc, dkappa, dkappa_out, index, mask
-        packed, parts = (native.pack(recurrent.t(), dtype), native.pack(w_p.t())), dpeephole.repeat(batch, 1, 1)
+        tensors = gates, dgates, c, p, kappa, dp, dhw, dh_out, dw_out, dc, dkappa, dkappa_out, index, mask
+        packed, parts = (native.pack(recurrent.t(), dtype), native.pack(w_p.t())), c.new_zeros(batch, 7, n)
 
         def work(a, b):
             native.call("window_lstm_backward", a, b, *sizes, kind, *tensors, *packed, peephole, parts[a], limit, memory)
 
         native.share_rows(batch, work)
-        return parts.sum(0)
-    recurrent, compiled = recurrent.to(dtype), native.usable(dgates)
+        dpeephole, dbias = parts.sum(0).split([3, 4])
+        return dpeephole, dbias.flatten()
+    dpeephole, compiled, recurrent = torch.zeros_like(peephole), native.usable(dgates), recurrent.to(dtype)
+    dgates.copy_(gates)
     cell_ = native.cell_backward_ if compiled else cell_backward_
     window_ = native.window_backward_ if compiled else window_backward_
     for t in reversed(range(steps)):
@@ -143,7 +145,7 @@ def _window_unroll_back(
         dh_out[t].addmm_(dp[t], w_p)
         cell_(dgates[t], c[t], c[t + 1], dhw[:, :n], dh_out[t], dc, peephole, dpeephole, clip)
         product(dgates[t], recurrent, dtype, out=dhw)
-    return dpeephole
+    return dpeephole, dgates.sum((0, 1))
 
 # %% ../nbs/15_synthesis.ipynb #15-015
 class _WindowLSTMSequence(torch.autograd.Function):
@@ -175,13 +177,13 @@ class _WindowLSTMSequence(torch.autograd.Function):
         dtype, (steps, _, n_in) = ctx.dtype, x.shape
         n, k = c.shape[-1], kappa.shape[-1]
         recurrent = torch.cat([w_hh, w_ih[:, n_in:]], dim=1)
-        dgates, dp = gates.clone(), x.new_empty(steps, x.shape[1], 3 * k)
+        dgates, dp = torch.empty_like(gates), x.new_empty(steps, x.shape[1], 3 * k)
         dh_out = dh_out.clone(memory_format=torch.contiguous_format)
         dw_out, dc = dw_out.contiguous(), dc.clone(memory_format=torch.contiguous_format)
         dhw, dkappa = torch.zeros_like(hw[0]), torch.zeros_like(kappa[0])
         carried = dhw, dh_out, dw_out, dc, dkappa, dkappa_out.contiguous()
-        dpeephole = _window_unroll_back(
-            dgates, c, p, kappa, dp, *carried, index, mask, recurrent, w_p, peephole, ctx.clip, dtype
+        dpeephole, dbias = _window_unroll_back(
+            gates, dgates, c, p, kappa, dp, *carried, index, mask, recurrent, w_p, peephole, ctx.clip, dtype
         )
         flat = dgates.flatten(0, 1)
         dx = input_product(flat, w_ih[:, :n_in].t(), None, dtype).view_as(x) if ctx.needs_input_grad[0] else None
@@ -191,7 +193,7 @@ class _WindowLSTMSequence(torch.autograd.Function):
         return (
             dx, dhw[:, :n], dc, dkappa, dhw[:, n:],
             torch.cat([dw_x, dw_w], dim=1), dw_h, dpeephole,
-            flat.sum(0), dw_p, dp.sum((0, 1)), None, None, None, None,
+            dbias, dw_p, dp.sum((0, 1)), None, None, None, None,
         )  # fmt: skip
 
 # %% ../nbs/15_synthesis.ipynb #15-017

@@ -72,8 +72,10 @@ static void gather(long kind, long i, long rows, long count, const float *b, lon
 /* y (rows, columns) += a (many, rows) transposed times b (many, columns), for rows (from, to): 0 if there was no memory, else 1 */
 long add_outer(long kind, long from, long to, long many, long rows, long columns, const float *a, const float *b, float *y) {
     enum { SOME = 256, FEW = 48 };
-    float near[SOME * FEW], *packed = calloc(SOME * panels_of(columns) * P, sizeof(float));
+    const size_t room = SOME * panels_of(columns) * P * sizeof(float);
+    float near[SOME * FEW], *packed = aligned_alloc(64, room); /* vectors that cross lines of the cache take twice as long to read */
     if (!packed) return 0;
+    memset(packed, 0, room);
     for (long start = 0; start < many; start += SOME) {
         const long some = many - start < SOME ? many - start : SOME, size = words(kind, some);
         for (long i = 0; i < size; i++)
@@ -81,10 +83,8 @@ long add_outer(long kind, long from, long to, long many, long rows, long columns
                 gather(kind, i, some, columns - j < P ? columns - j : P, b + start * columns + j, columns, packed + j * size + i * P);
         for (long r = from; r < to; r += FEW) {
             long few = to - r < FEW ? to - r : FEW;
-            for (long q = 0; q < few; q += TALL) /* what a tile needs, together */
-                for (long i = 0; i < size; i++)
-                    gather(kind, i, some, few - q < TALL ? few - q : TALL, a + start * rows + r + q, rows, near + q * size + i * TALL);
-#define PRODUCT(K) product_of(K, few, columns, size, (const char *)packed, near, size, 1, TALL, y + r * columns, columns)
+            for (long i = 0; i < size; i++) gather(kind, i, some, few, a + start * rows + r, rows, near + i * FEW);
+#define PRODUCT(K) product_of(K, few, columns, size, (const char *)packed, near, 1, 1, FEW, y + r * columns, columns)
             if (kind == PAIRS) PRODUCT(PAIRS);
             else PRODUCT(FLOATS);
 #undef PRODUCT
@@ -107,16 +107,26 @@ void lstm_forward(long from, long to, long steps, long batch, long n, long kind,
     }
 }
 
-/* gates: activations, replaced by derivatives; dh (batch, n): from after the last step to before the first; packed: (n, 4 n) */
-void lstm_backward(long from, long to, long steps, long batch, long n, long kind, float *gates, const float *c, float *dh,
-                   const float *dh_out, float *dc, const void *packed, const float *peephole, float *dpeephole, float clip, float *memory) {
+/* add the rows of dgates (rows, 4 n) to the derivative by the bias */
+static void add_rows(long rows, long n, const float *restrict dgates, float *restrict dbias) {
+    for (long r = 0; r < rows; r++)
+        for (long k = 0; k < 4 * n; k++) dbias[k] += dgates[r * 4 * n + k];
+}
+
+/* gates: activations; dgates receives derivatives; dh (batch, n): from after the last step to before the first; packed: (n, 4 n);
+   dweights (7, n) is added to: derivatives by the peepholes and by the bias */
+void lstm_backward(long from, long to, long steps, long batch, long n, long kind, const float *gates, float *dgates, const float *c,
+                   float *dh, const float *dh_out, float *dc, const void *packed, const float *peephole, float *dweights, float clip,
+                   float *memory) {
     memory += from * words(kind, 4 * n);
     for (long t = steps - 1; t >= 0; t--) {
-        float *g = gates + (t * batch + from) * 4 * n, *d = dh + from * n;
-        long now = (t * batch + from) * n, next = now + batch * n;
-        cell_backward(to - from, n, g, c + now, c + next, d, n, dh_out + now, dc + from * n, peephole, dpeephole, clip);
-        memset(d, 0, (to - from) * n * sizeof(float));
-        add_product(kind, to - from, n, 4 * n, packed, g, 4 * n, d, n, memory);
+        long now = (t * batch + from) * n, next = now + batch * n, rows = to - from;
+        float *g = dgates + 4 * now, *d = dh + from * n;
+        memcpy(g, gates + 4 * now, rows * 4 * n * sizeof(float));
+        cell_backward(rows, n, g, c + now, c + next, d, n, dh_out + now, dc + from * n, peephole, dweights, clip);
+        add_rows(rows, n, g, dweights + 3 * n);
+        memset(d, 0, rows * n * sizeof(float));
+        add_product(kind, rows, n, 4 * n, packed, g, 4 * n, d, n, memory);
     }
 }
 
@@ -140,21 +150,23 @@ void window_lstm_forward(long from, long to, long steps, long batch, long n, lon
 
 /* dhw (batch, n + symbols) and dkappa (batch, k): from after the last step to before the first; dh_out, dw_out, dkappa_out: derivatives
    from above, of which dh_out is added to; dp (steps, batch, 3 k) receives; packed: (n + symbols, 4 n), and (n, 3 k) in float32 */
-void window_lstm_backward(long from, long to, long steps, long batch, long n, long symbols, long k, long chars, long kind, float *gates,
-                          const float *c, const float *p, const float *kappa, float *dp, float *dhw, float *dh_out, const float *dw_out,
+void window_lstm_backward(long from, long to, long steps, long batch, long n, long symbols, long k, long chars, long kind, const float *gates,
+                          float *dgates, const float *c, const float *p, const float *kappa, float *dp, float *dhw, float *dh_out, const float *dw_out,
                           float *dc, float *dkappa, const float *dkappa_out, const long long *index, const float *mask,
-                          const void *packed, const void *packed_window, const float *peephole, float *dpeephole, float clip,
+                          const void *packed, const void *packed_window, const float *peephole, float *dweights, float clip,
                           float *memory) {
     const long wide = n + symbols, rows = to - from;
     memory += from * words(kind, 4 * n);
     for (long t = steps - 1; t >= 0; t--) {
         long at = t * batch + from, next = at + batch;
-        float *g = gates + at * 4 * n, *d = dhw + from * wide, *dk = dkappa + from * k;
+        float *g = dgates + at * 4 * n, *d = dhw + from * wide, *dk = dkappa + from * k;
         for (long i = 0; i < rows * k; i++) dk[i] += dkappa_out[at * k + i];
         window_backward(rows, k, chars, symbols, dp + at * 3 * k, dk, d + n, wide, dw_out + at * symbols, p + at * 3 * k,
                         kappa + next * k, index + from * chars, mask + from * chars);
         add_product(FLOATS, rows, n, 3 * k, packed_window, dp + at * 3 * k, 3 * k, dh_out + at * n, n, NULL);
-        cell_backward(rows, n, g, c + at * n, c + next * n, d, wide, dh_out + at * n, dc + from * n, peephole, dpeephole, clip);
+        memcpy(g, gates + at * 4 * n, rows * 4 * n * sizeof(float));
+        cell_backward(rows, n, g, c + at * n, c + next * n, d, wide, dh_out + at * n, dc + from * n, peephole, dweights, clip);
+        add_rows(rows, n, g, dweights + 3 * n);
         memset(d, 0, rows * wide * sizeof(float));
         add_product(kind, rows, wide, 4 * n, packed, g, 4 * n, d, wide, memory);
     }
