@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -115,6 +116,20 @@ def test_every_batch_is_seen_once_a_pass_and_stages_follow_each_other(tmp_path):
     finished = [key for key in passes if (key[0], key[1] + 1) in passes]
     assert finished and all(passes[key] == (20, 24)[key[0]] for key in finished)
     assert trainer.progress.points >= QUICK.points
+
+
+def test_lines_are_varied_anew_in_every_pass_and_alike_in_every_process(tmp_path):
+    trainer = make_trainer(tmp_path, replace(QUICK, vary=0.2))
+    examples = trainer.stages[0][0]
+    seen = [[trainer._example(examples, i, seed).offsets for i in range(3)] for seed in (7, 7, 8)]
+    for first, again, later, example in zip(*seen, examples, strict=False):
+        assert torch.equal(first, again) and not torch.equal(first, later)
+        assert torch.equal(first[:, 2], example.offsets[:, 2]) and 0 < (first - example.offsets).abs().max() < 3
+    whole = next(trainer._batches())[0]
+    trainer.accelerator = SimpleNamespace(process_index=1, num_processes=2)
+    share = next(trainer._batches())[0]
+    steps = len(share.target)
+    assert torch.equal(share.target, whole.target[:steps, 1::2])
 
 
 def test_learning_lowers_the_loss(tmp_path):
