@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -24,6 +25,7 @@ from graves_nb.sampling import (
     take_rows,
     trace_ink,
     write,
+    write_each,
     write_samples,
 )
 from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
@@ -357,3 +359,18 @@ def test_shipped_model_still_writes(shipped):
         assert 0.4 * letters < right - left < 2.5 * letters  # in widths of a letter: a line, not a scribble
         assert 8 * letters < len(sample.ink) < 40 * letters
         assert len(sample.ink.strokes) >= 2
+
+
+def test_ten_thousand_lines_stream_in_the_memory_of_a_few(small):
+    taken, held = [0], []
+
+    def jobs():
+        for i in range(10_000):
+            taken[0] += 1
+            yield "ok", i
+
+    for done, (_, ink) in enumerate(write_each(small, jobs(), bias=1, together=48), 1):
+        assert taken[0] - done <= 2 * 48 and len(ink) > 1
+        if done in (2_000, 10_000):
+            held.append(psutil.Process().memory_info().rss / 1e6)
+    assert done == 10_000 and held[1] - held[0] < 10, f"{held} MB"
