@@ -49,7 +49,7 @@ class _ClipDerivative(torch.autograd.Function):
 
 # %% ../nbs/10_lstm.ipynb #10-013
 def clip_derivative(
-    x: Tensor,  # any tensor
+    x: Tensor,  # any tensor, of any shape
     limit: float | None,  # largest magnitude of the derivative; None clips nothing
 ) -> Tensor:
     "`x` itself; in the backward pass the derivative of the loss by it is clipped to [-limit, limit]."
@@ -97,7 +97,7 @@ def cell_backward_(
     c: Tensor,  # (batch, hidden)
     dh: Tensor,  # derivative by this step's output that comes from the step after, (batch, hidden)
     dh_out: Tensor,  # the one that comes from above, (batch, hidden)
-    dc: Tensor,  # derivative by the cell from the step after; becomes the one for the step before
+    dc: Tensor,  # derivative by the cell from the step after; becomes the one for the step before; (batch, hidden)
     peephole: Tensor,  # (3, hidden)
     dpeephole: Tensor,  # the derivative by it is added to this, (3, hidden)
     clip: float | None,  # limit for the derivatives by the pre-activations
@@ -118,7 +118,7 @@ def cell_backward_(
 
 # %% ../nbs/10_lstm.ipynb #10-029
 def product_dtype(
-    x: Tensor,  # any floating tensor
+    x: Tensor,  # any floating tensor, of any shape
 ) -> torch.dtype:
     "The type for matrix products: autocast's where autocast is on, else the tensor's own."
     kind = x.device.type
@@ -152,7 +152,7 @@ def add_product_(
 
 # %% ../nbs/10_lstm.ipynb #10-038
 def is_compiled(
-    x: Tensor,  # what comes in
+    x: Tensor,  # what comes in, of any shape
     dtype: torch.dtype,  # of the factors of products
 ) -> bool:
     "Whether sequences go through `kernels/sequence.c`: float32 states on the processor, and products that were compiled."

@@ -67,7 +67,7 @@ def split_outputs(
 
 # %% ../nbs/12_mixture.ipynb #12-013
 def log1m_tanh2(
-    x: Tensor,  # any tensor
+    x: Tensor,  # any tensor, of any shape
 ) -> Tensor:
     "log(1 - tanh(x)^2), exact also where tanh(x) rounds to 1."
     a = x.abs()

@@ -95,7 +95,7 @@ def flush_denormals():
 
 # %% ../nbs/08_native.ipynb #08-023
 def usable(
-    x: Tensor,  # what is to be computed with
+    x: Tensor,  # what is to be computed with, of any shape
 ) -> bool:
     "Whether the compiled steps take this tensor: float32 on the processor."
     return x.dtype == torch.float32 and x.device.type == "cpu" and library() is not None
@@ -117,29 +117,54 @@ def call(
     )  # fmt: skip
 
 # %% ../nbs/08_native.ipynb #08-027
-def cell_forward_(gates: Tensor, c_prev: Tensor, c: Tensor, h: Tensor, peephole: Tensor) -> None:
+def cell_forward_(
+    gates: Tensor,  # pre-activations without peepholes, overwritten by the activations, (batch, 4 * hidden)
+    c_prev: Tensor,  # previous cell, (batch, hidden)
+    c: Tensor,  # receives the new cell, (batch, hidden)
+    h: Tensor,  # receives the new output, (batch, hidden), may be a strided view
+    peephole: Tensor,  # (3, hidden)
+) -> None:
     "`lstm.cell_forward_`, compiled."
     call("cell_forward", *c.shape, gates, c_prev, c, h, h.stride(0), peephole)
 
 # %% ../nbs/08_native.ipynb #08-030
 def cell_backward_(
-    gates: Tensor, c_prev: Tensor, c: Tensor, dh: Tensor, dh_out: Tensor, dc: Tensor, peephole: Tensor,
-    dpeephole: Tensor, clip: float | None,
-) -> None:  # fmt: skip
+    gates: Tensor,  # activations, overwritten by clipped derivatives, (batch, 4 * hidden)
+    c_prev: Tensor,  # (batch, hidden)
+    c: Tensor,  # (batch, hidden)
+    dh: Tensor,  # derivative by this step's output that comes from the step after, (batch, hidden)
+    dh_out: Tensor,  # the one that comes from above, (batch, hidden)
+    dc: Tensor,  # derivative by the cell, carried from the step after to the one before, (batch, hidden)
+    peephole: Tensor,  # (3, hidden)
+    dpeephole: Tensor,  # the derivative by it is added to this, (3, hidden)
+    clip: float | None,  # limit for the derivatives by the pre-activations
+) -> None:
     "`lstm.cell_backward_`, compiled."
     limit = float("inf") if clip is None else float(clip)
     call("cell_backward", *c.shape, gates, c_prev, c, dh, dh.stride(0), dh_out, dc, peephole, dpeephole, limit)
 
 # %% ../nbs/08_native.ipynb #08-031
 def window_forward_(
-    p: Tensor, kappa_prev: Tensor, kappa: Tensor, index: Tensor, mask: Tensor, w: Tensor
+    p: Tensor,  # window outputs ahat, bhat, khat, overwritten by their exponentials, (batch, 3 K)
+    kappa_prev: Tensor,  # (batch, K)
+    kappa: Tensor,  # receives the new positions, (batch, K)
+    index: Tensor,  # characters, (batch, U)
+    mask: Tensor,  # 1 where there is one, (batch, U)
+    w: Tensor,  # zeros, receives what the window sees, (batch, characters), may be a strided view
 ) -> None:
     "`synthesis.window_forward_`, compiled."
     call("window_forward", *kappa.shape, index.shape[1], p, kappa_prev, kappa, index, mask, w, w.stride(0))
 
 # %% ../nbs/08_native.ipynb #08-032
 def window_backward_(
-    dp: Tensor, dkappa: Tensor, dw: Tensor, dw_out: Tensor, p: Tensor, kappa: Tensor, index: Tensor, mask: Tensor
+    dp: Tensor,  # receives the derivatives by ahat, bhat, khat, (batch, 3 K)
+    dkappa: Tensor,  # derivative by the positions, from the step after to the step before, (batch, K)
+    dw: Tensor,  # derivative by w that comes from the step after, (batch, characters), may be a strided view
+    dw_out: Tensor,  # the one that comes from the layers above, (batch, characters)
+    p: Tensor,  # left by `window_forward_`, (batch, 3 K)
+    kappa: Tensor,  # positions of this step, (batch, K)
+    index: Tensor,  # (batch, U)
+    mask: Tensor,  # (batch, U)
 ) -> None:
     "`synthesis.window_backward_`, compiled."
     sizes = *kappa.shape, index.shape[1], dw_out.shape[1]
@@ -161,7 +186,7 @@ def multiplies(
 def pack(
     weight: Tensor,  # float32, (outputs, inputs), may be transposed
     dtype: torch.dtype = torch.float32,  # in which to hold them; half precision is only a way to store float32 factors
-) -> Tensor:  # of that type
+) -> Tensor:  # of that type, in one dimension: (panels * inputs * outputs of a panel,)
     "Weights in the order in which the compiled products read them."
     (outputs, inputs), kind = weight.shape, KINDS[dtype]
     words = call("packed_size", kind, outputs, inputs)
@@ -178,8 +203,8 @@ def _workers(
 
 
 def shares(
-    rows: int,
-    among: int,
+    rows: int,  # to be shared out
+    among: int,  # so many
 ) -> list[tuple[int, int]]:
     "Shares of about equal size, none empty: the first row of each, and the first that is not in it."
     among = min(rows, among)

@@ -68,10 +68,11 @@ def _rmsprop_(p, state, lr, decay, momentum, eps):
 def orthogonalise(
     x: Tensor,  # any matrix, (rows, columns)
     steps: int = 5,  # Newton-Schulz iterations
-) -> Tensor:  # the same shape, singular values near 1
+    dtype: torch.dtype | None = None,  # of its products; None is that of the matrix
+) -> Tensor:  # of that type, the same shape, singular values near 1
     "The nearest matrix whose singular values are all about 1, by a quintic Newton-Schulz iteration."
     wide = x.shape[0] <= x.shape[1]
-    x = (x if wide else x.t()) / (x.norm() + 1e-12)
+    x = ((x if wide else x.t()) / (x.norm() + 1e-12)).to(dtype or x.dtype)
     for _ in range(steps):
         gram = x @ x.t()
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
@@ -97,6 +98,7 @@ class GateMuon(torch.optim.Optimizer):
         adam_lr: float = 4e-3,  # of all other weights
         momentum: float = 0.95,  # of the gate matrices
         beta2: float = 0.99,  # memory of Adam's squared gradients
+        dtype: torch.dtype = torch.float32,  # of the products of `orthogonalise`
     ):
         gates, rest = split_weights(network)
         groups = [
@@ -104,6 +106,7 @@ class GateMuon(torch.optim.Optimizer):
             dict(params=rest, lr=adam_lr, peak=adam_lr, beta2=beta2),
         ]
         super().__init__(groups, {})
+        self.dtype = dtype
 
     @torch.no_grad()
     def step(self, closure: Callable | None = None) -> Tensor | None:  # what the closure returned
@@ -118,7 +121,7 @@ class GateMuon(torch.optim.Optimizer):
             state["average"].lerp_(p.grad, 1 - gates["momentum"])
             p.grad.lerp_(state["average"], gates["momentum"])
             if i % world == rank:
-                _orthogonal_gates_(p.grad)
+                _orthogonal_gates_(p.grad, self.dtype)
         for i, p in enumerate(gates["params"]):
             if world > 1:
                 dist.broadcast(p.grad, i % world)
@@ -128,10 +131,10 @@ class GateMuon(torch.optim.Optimizer):
         return loss
 
 # %% ../nbs/21_optim.ipynb #21-035
-def _orthogonal_gates_(grad):
+def _orthogonal_gates_(grad, dtype):
     "Each of the four gates' blocks made orthogonal, and scaled so that a step is as long for any shape."
     for block in grad.chunk(4, dim=0):
-        block.copy_(orthogonalise(block)).mul_(max(1.0, block.shape[0] / block.shape[1]) ** 0.5)
+        block.copy_(orthogonalise(block, dtype=dtype)).mul_(max(1.0, block.shape[0] / block.shape[1]) ** 0.5)
 
 
 def _adam_(p, state, lr, beta2, beta1=0.9, eps=1e-8):

@@ -53,8 +53,8 @@ class SynthesisConfig:
 class SynthesisState(NamedTuple):
     "What the network carries from step to step."
 
-    layers: tuple[LSTMState, ...]
-    window: WindowState
+    layers: tuple[LSTMState, ...]  # of each layer, the lowest first
+    window: WindowState  # where the window stands, and what it sees
 
 # %% ../nbs/15_synthesis.ipynb #15-010
 def _phi_terms(p, kappa, u_max):

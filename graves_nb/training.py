@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CHOICES', 'count_weights', 'Example', 'InkBatch', 'make_examples', 'collate', 'batch_outputs', 'batch_nats',
-           'chunked_backward', 'total_nats', 'vary', 'TrainConfig', 'has_fast_bf16', 'schedule', 'make_noise',
-           'make_optimizer', 'Progress', 'Stage', 'keep_freed_memory', 'Loop', 'Trainer']
+           'chunked_backward', 'total_nats', 'vary', 'TrainConfig', 'has_fast_bf16', 'uses_bf16', 'schedule',
+           'make_noise', 'make_optimizer', 'Progress', 'Stage', 'keep_freed_memory', 'Loop', 'Trainer']
 
 # %% ../nbs/22_training.ipynb #22-002
 import contextlib
@@ -216,6 +216,13 @@ def has_fast_bf16() -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
+def uses_bf16(
+    config: TrainConfig,  # says so, or leaves it to the processor
+) -> bool:
+    "Whether a run has bf16 products."
+    return config.precision == "bf16" or config.precision == "auto" and has_fast_bf16()
+
+
 def schedule(
     config: TrainConfig,  # gives warm-up and decay
     updates: int,  # made so far
@@ -243,7 +250,8 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:  # each of its groups knows its highest learning rate, "peak"
     "The optimiser of a run."
     if config.optimizer == "muon":
-        return GateMuon(network, config.learning_rate, config.adam_learning_rate)
+        dtype = torch.bfloat16 if uses_bf16(config) else torch.float32
+        return GateMuon(network, config.learning_rate, config.adam_learning_rate, dtype=dtype)
     groups = [dict(params=list(network.parameters()), lr=config.learning_rate, peak=config.learning_rate)]
     if config.optimizer == "rmsprop":
         return GravesRMSprop(groups)
@@ -299,8 +307,7 @@ class Loop:
         from accelerate import Accelerator
 
         self.model, self.out, self.config = model, Path(out), config or TrainConfig()
-        bf16 = self.config.precision == "bf16" or self.config.precision == "auto" and has_fast_bf16()
-        self.accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no")
+        self.accelerator = Accelerator(mixed_precision="bf16" if uses_bf16(self.config) else "no")
         self.network = self.accelerator.prepare_model(model.network)
         self.noise = make_noise(self.config, model.network)
         self.trained = model.network if self.noise is None else self.noise
