@@ -358,7 +358,7 @@ def animated_svg(
     style = (
         "path{fill:none;stroke:currentColor;stroke-linecap:round;stroke-linejoin:round;"
         f"stroke-width:{width + 1};stroke-dasharray:1 2;stroke-dashoffset:1;animation:write linear both}}"
-        "@keyframes write{to{stroke-dashoffset:0}}"
+        "@keyframes write{0%{opacity:0}1%{opacity:1}to{stroke-dashoffset:0}}"
         "@media (prefers-reduced-motion:reduce){path{animation:none;stroke-dashoffset:0}}"
     )
     title = f"<title>{html.escape(ink.text)}</title>" if ink.text else ""
