@@ -77,7 +77,7 @@ def vendor(folder: Path) -> None:
 
 
 def live(folder: Path) -> None:
-    "What the page that writes needs: the network, and all else there is to know, as JSON; and the line of the first page."
+    "What the page that writes needs: the network, all else there is to know as JSON; and the line of the first page."
     from graves_nb.export import animated_svg, export_onnx
     from graves_nb.pretrained import DEFAULT_MODEL, MODELS, list_styles, load_model, load_style
     from graves_nb.sampling import prime_offsets, write

@@ -174,7 +174,7 @@ def page_outputs(outputs: list, models: dict, root: str) -> list:
         elif "image/svg+xml" in data:
             made.append(
                 html_output(data["image/svg+xml"])
-            )  # in the page, where its label is read and its ink follows the theme
+            )  # not as a file: its label is read, its ink follows the theme
         elif output.output_type == "stream" and output.name == "stderr":
             continue  # progress bars
         else:

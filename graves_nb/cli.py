@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['app', 'DYNAMIC_RATE', 'EXPECTED', 'STUDIO', 'main', 'numbered', 'write', 'lines_to_write', 'write_lines', 'read_hand',
            'save_all', 'sample', 'save_texts', 'train', 'evaluate', 'score_ink', 'score_text', 'compress', 'decompress',
-           'read_file', 'lab', 'export', 'bench', 'data', 'show_text', 'show_iamondb', 'show_unipen', 'recipes',
-           'models']
+           'read_file', 'lab', 'export', 'bench', 'data', 'show_text', 'show_iamondb', 'show_own_ink', 'show_unipen',
+           'recipes', 'models']
 
 # %% ../nbs/52_cli.ipynb #52-002
 import json
@@ -211,7 +211,7 @@ def save_texts(
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="which: see `graves recipes`")],
-    data: Annotated[Path, typer.Option(help="folder of IAM-OnDB or of the UNIPEN files; for text a folder or a file")],
+    data: Annotated[Path, typer.Option(help="folder of IAM-OnDB, UNIPEN or your own .inkml files; for text a folder or a file")],
     out: Annotated[Path, typer.Option(help="folder of the run: checkpoint, model, log")],
     minutes: Annotated[float | None, typer.Option(help="stop after so long; --resume goes on")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, of the recipe or its parts")] = None,
@@ -237,7 +237,7 @@ def train(
 @app.command()
 def evaluate(
     model: Annotated[str, typer.Argument(help="a shipped model, a model file or a run's folder")],
-    data: Annotated[Path, typer.Option(help="folder of IAM-OnDB, of the UNIPEN files, or of text; or a file of text")],
+    data: Annotated[Path, typer.Option(help="folder of IAM-OnDB, UNIPEN, your own .inkml files or text; or a file of text")],
     split: Annotated[str, typer.Option(help="train or valid; of IAM-OnDB valid1, valid2, test; of Penn test")] = "valid",
     dynamic: Annotated[bool, typer.Option("--dynamic", help="of text: go on learning while reading")] = False,
     rate: Annotated[float, typer.Option(help="learning rate of --dynamic")] = DYNAMIC_RATE,
@@ -413,18 +413,22 @@ def bench(
 # %% ../nbs/52_cli.ipynb #52-019
 @app.command()
 def data(
-    folder: Annotated[Path, typer.Argument(help="a folder with IAM-OnDB, UNIPEN, the Penn Treebank or enwik8; or a file")],
+    folder: Annotated[Path, typer.Argument(help="a folder with IAM-OnDB, UNIPEN, your own ink, Penn or enwik8; or a file")],
 ) -> None:
     "What a data folder holds, counted, and what had to be left out."
     from graves_nb.iamondb import IAMOnDB, is_iamondb
+    from graves_nb.own_ink import OwnInk, is_ink_folder
     from graves_nb.text_recipes import find_wikipedia, is_penn
     from graves_nb.unipen import Unipen
 
     if is_penn(folder) or find_wikipedia(folder):
         show_text(folder)
         return
-    show = show_iamondb if is_iamondb(folder) else show_unipen
-    report = (IAMOnDB if is_iamondb(folder) else Unipen)(folder).report()
+    if is_iamondb(folder):
+        reader, show = IAMOnDB, show_iamondb
+    else:
+        reader, show = (OwnInk, show_own_ink) if is_ink_folder(folder) else (Unipen, show_unipen)
+    report = reader(folder).report()
     show(report)
     typer.echo(f"files that could not be read: {len(report['malformed'])}")
     for name, reason in report["malformed"].items():
@@ -469,6 +473,17 @@ def show_iamondb(
         typer.echo(f"missing: {what}")
     for line, reason in report["left_out"].items():
         typer.echo(f"left out: {line}: {reason}")
+
+
+def show_own_ink(
+    report: dict,  # from `OwnInk.report`
+) -> None:
+    "The lines of a folder of .inkml files."
+    lines, train = report["lines"], report["lines"] - report["valid"]
+    typer.echo(
+        f"own ink: {lines} lines, {report['characters']:,} characters, {report['points']:,} points, "
+        f"{report['writers']} writers; {train} to train on, {report['valid']} held out"
+    )
 
 
 def show_unipen(

@@ -78,7 +78,7 @@ def test_every_page_is_whole_quiet_and_light(site, browser):
     live = weights.pop("live.html")
     heaviest = max(weights, key=weights.get)
     print(
-        f"live page {live / 1e6:.2f} MB, heaviest other {heaviest} {weights[heaviest] / 1e6:.2f} MB, {len(weights)} pages"
+        f"live page {live / 1e6:.2f} MB, heaviest of {len(weights)} others {heaviest} {weights[heaviest] / 1e6:.2f} MB"
     )
     assert wrong == {} and len(weights) > 50
 
@@ -156,9 +156,7 @@ def open_live(made, site, settings=""):
 def write_in(made, text=None, **settings):
     "Set the page, press Write; seconds until the line is there."
     for name, value in settings.items():
-        made.evaluate(
-            "([name, value]) => document.querySelector(`#live [name=${name}]`).value = value", [name, str(value)]
-        )
+        made.locator(f"#live [name={name}]").evaluate("(part, value) => part.value = value", str(value))
     if text is not None:
         made.get_by_label("Text").fill(text)
     made.evaluate("document.querySelector('#live').dataset.state = ''")
@@ -250,7 +248,8 @@ def test_the_letters_light_up_one_after_the_other(site, browser):
         made.evaluate("""() => {
             window.seen = [];
             new MutationObserver(() => {
-                const lit = [...document.querySelectorAll('.letters span')].findIndex((s) => s.style.getPropertyValue('--phi') > 0.99);
+                const letters = [...document.querySelectorAll('.letters span')];
+                const lit = letters.findIndex((letter) => letter.style.getPropertyValue('--phi') > 0.99);
                 if (lit >= 0 && lit !== window.seen.at(-1)) window.seen.push(lit);
             }).observe(document.querySelector('.letters'), { attributes: true, subtree: true });
         }""")
