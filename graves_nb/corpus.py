@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['UNITS', 'END', 'UNKNOWN', 'ALL_BYTES', 'SENTENCES', 'TRAINED', 'NULL', 'Vocabulary', 'split_symbols', 'Symbols',
-           'Corpus', 'read_text', 'PennTreebank', 'clean_penn', 'encode_splits', 'HutterPrize', 'map_bytes',
-           'split_bytes', 'TextFile', 'TextPiece', 'Streams']
+           'Corpus', 'read_text', 'PennTreebank', 'HutterPrize', 'TextFile', 'TextPiece', 'Streams']
 
 # %% ../nbs/04_corpus.ipynb #04-002
 import zipfile
@@ -178,7 +177,7 @@ class PennTreebank(Corpus):
         vocabulary = Vocabulary(level, sorted(set(split_symbols(level, texts["train"]))))
         super().__init__(f"Penn Treebank by {level}s", vocabulary, encode_splits(vocabulary, texts))
 
-
+# %% ../nbs/04_corpus.ipynb #04-023-1
 def clean_penn(
     text: str,  # of a file
 ) -> str:
@@ -217,7 +216,7 @@ class HutterPrize(Corpus):
         occurring = np.flatnonzero(np.bincount(raw, minlength=256)).tolist()
         super().__init__(path.name, *split_bytes(raw, vocabulary or Vocabulary("byte", occurring)))
 
-
+# %% ../nbs/04_corpus.ipynb #04-028-1
 def map_bytes(
     path: Path,  # a file; of a zip archive, the one file in it
 ) -> np.ndarray:  # uint8, (n,), mapped into memory if the file is not zipped

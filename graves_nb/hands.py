@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['PRINTABLE', 'WIDTHS', 'POINTS', 'POINTS_PER_CHARACTER', 'trim_dwell', 'despike', 'width_of', 'ink_of', 'weigh',
-           'spread', 'Hand', 'measure_hand', 'rescale', 'mean_of_runs', 'line_starts', 'Rules', 'loose_gaps',
-           'fault_of_ink']
+           'spread', 'Hand', 'measure_hand', 'rescale', 'line_starts', 'Rules', 'fault_of_ink']
 
 # %% ../nbs/06_hands.ipynb #22580165
 from collections.abc import Sequence

@@ -4,11 +4,8 @@
 
 # %% auto #0
 __all__ = ['ROOT', 'STRAY', 'TICK', 'NAME', 'SETS', 'SIZES', 'GRAVES', 'ARCHIVES', 'FOLDERS', 'FILES', 'VERSION', 'HELP',
-           'guarded_parser', 'feed', 'as_table', 'read_strokes', 'remove_steps', 'moves', 'rhythm', 'fill_gaps',
-           'correct', 'read_transcription', 'match_texts', 'read_writer', 'resolve', 'find_parts', 'is_iamondb',
-           'extract', 'unpack_member', 'stamp', 'listed', 'read_texts', 'read_writers', 'label', 'try_line', 'each',
-           'parse', 'form_of', 'IAMOnDB', 'unpacked', 'read_set', 'on_forms', 'counts', 'report_of', 'missing',
-           'iam_alphabet']
+           'read_strokes', 'remove_steps', 'rhythm', 'fill_gaps', 'correct', 'read_transcription', 'match_texts',
+           'read_writer', 'resolve', 'is_iamondb', 'each', 'IAMOnDB', 'missing', 'iam_alphabet']
 
 # %% ../nbs/01_iamondb.ipynb #01-002
 import hashlib
@@ -40,7 +37,7 @@ from .unipen import fingerprint, pack, progress, read_cache, unpack, write_cache
 # %% ../nbs/01_iamondb.ipynb #01-007
 ROOT = "WhiteboardCaptureSession"
 
-
+# %% ../nbs/01_iamondb.ipynb #01-007-1
 def guarded_parser(
     element: Callable[[str, dict[str, str]], None],  # called with the name and attributes of every element but the root
 ):
@@ -287,7 +284,7 @@ FOLDERS = {part.casefold(): part for part in ARCHIVES}
 FILES = {f"{name}{end}".casefold(): p for p, name in ARCHIVES.items() for end in (".tar.gz", ".tgz", ".tar")}
 FILES |= {name: split for split, name in SETS.items()}
 
-
+# %% ../nbs/01_iamondb.ipynb #01-050-1
 def find_parts(
     root: str | os.PathLike,
 ) -> dict[str, Path]:  # folder or archive of lineStrokes, ascii, original; set file of each split
@@ -354,7 +351,7 @@ def unpack_member(
 # %% ../nbs/01_iamondb.ipynb #01-056
 VERSION = 1  # of what this module makes of the files: caches of other versions are not used
 
-
+# %% ../nbs/01_iamondb.ipynb #01-056-1
 def stamp(
     part: Path,  # a folder or an archive
     *parameters,  # anything with a stable repr
@@ -422,7 +419,7 @@ def try_line(
     except (OSError, ValueError) as error:
         return str(error)
 
-
+# %% ../nbs/01_iamondb.ipynb #01-061-1
 def each(
     function: Callable,
     items: Sequence,
@@ -626,7 +623,7 @@ def report_of(
     report["missing"] = missing(parts)
     return report | {key: facts[key] for key in ("left_out", "malformed", "corrected")}
 
-
+# %% ../nbs/01_iamondb.ipynb #01-069-1
 def missing(
     parts: dict[str, Path],  # as found
 ) -> list[str]:
