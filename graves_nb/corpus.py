@@ -103,7 +103,7 @@ class Symbols:
     "The symbols of a split, in order, as indices."
 
     raw: np.ndarray  # (n,), of any unsigned type; may be mapped from a file
-    table: np.ndarray | None = None  # index of each raw value; None if the raw values are indices
+    table: np.ndarray | None = None  # index of each raw value, (values,); None if the raw values are indices
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -119,7 +119,7 @@ class Corpus:
     "Text to train on and to be judged by."
 
     name: str  # for people
-    vocabulary: Vocabulary
+    vocabulary: Vocabulary  # numbers its symbols
     splits: dict[str, Symbols]  # "train", "valid" and perhaps "test"
 
     def split(
@@ -280,11 +280,18 @@ class TextPiece(NamedTuple):
     mask: Tensor  # True where there is something to predict, (time, batch)
     reset: bool  # whether the network is to forget before it reads this
 
-    def to(self, device: torch.device) -> "TextPiece":
+    def to(
+        self,
+        device: torch.device,  # where it is to be
+    ) -> "TextPiece":
         "The same on another device."
         return TextPiece(*(t.to(device) for t in self[:3]), self.reset)
 
-    def share(self, rank: int, world: int) -> "TextPiece":
+    def share(
+        self,
+        rank: int,  # number of the process
+        world: int,  # how many there are
+    ) -> "TextPiece":
         "The streams of one process among several."
         return TextPiece(*(t[:, rank::world] for t in self[:3]), self.reset)
 

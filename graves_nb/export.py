@@ -294,7 +294,10 @@ class OnnxWriter:
         self.alphabet, self.scaler = Alphabet(**self.meta["alphabet"]), OffsetScaler.from_dict(self.meta["scaler"])
         self.encode = self.alphabet.encode
 
-    def start(self, index):
+    def start(
+        self,
+        index,  # character indices, (U,)
+    ):
         "What the first step is given, by the text's characters."
         config = self.meta["config"]
         h = np.zeros((config["n_layers"], 1, config["hidden_size"]), np.float32)
@@ -329,7 +332,13 @@ def _sample(
     return sample_of(self, line, text, prime is not None)
 
 
-def _write(self: OnnxWriter, text: str, bias: float = 0.5, seed: int = 0, prime: Ink | None = None) -> Ink:
+def _write(
+    self: OnnxWriter,
+    text: str,  # what to write
+    bias: float = 0.5,  # 0 as varied as the training data; larger is neater (sec. 5.4)
+    seed: int = 0,  # of `portable_draws`
+    prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5)
+) -> Ink:
     "The ink of `OnnxWriter.sample`."
     return self.sample(text, bias, seed, prime).ink
 

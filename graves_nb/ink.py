@@ -52,7 +52,12 @@ class Ink:
     writer: str = ""  # opaque id of who wrote it
 
     @classmethod
-    def from_strokes(cls, strokes: Iterable, text: str = "", writer: str = "") -> "Ink":
+    def from_strokes(
+        cls,
+        strokes: Iterable,  # an (n, 2) array each, or what can become one
+        text: str = "",  # what the ink says
+        writer: str = "",  # who wrote it
+    ) -> "Ink":
         "Checked ink from anything that looks like a list of (n, 2) arrays."
         checked = tuple(as_stroke(s, f"stroke {i}") for i, s in enumerate(strokes))
         if not checked:
@@ -60,12 +65,20 @@ class Ink:
         return cls(checked, text, writer)
 
     @classmethod
-    def from_offsets(cls, offsets, text: str = "", writer: str = "") -> "Ink":
+    def from_offsets(
+        cls,
+        offsets,  # (n, 3): dx, dy, end of stroke
+        text: str = "",  # what the ink says
+        writer: str = "",  # who wrote it
+    ) -> "Ink":
         "Ink that starts at (0, 0) and moves by these (n, 3) offsets."
         return cls.from_strokes(strokes_from_offsets(offsets), text, writer)
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "Ink":
+    def load(
+        cls,
+        path: str | os.PathLike,  # ends in .inkml
+    ) -> "Ink":
         "Ink from an InkML file."
         return read_inkml(path)
 
@@ -87,11 +100,18 @@ class Ink:
         "Movements as (n - 1, 3): dx, dy, end of stroke of the later point."
         return offsets_of(self)
 
-    def to_svg(self, height: int = 120, pen: float = 0.022) -> str:
+    def to_svg(
+        self,
+        height: int = 120,  # pixels
+        pen: float = 0.022,  # width of the pen, as a share of the height
+    ) -> str:
         "The ink as an SVG picture."
         return svg_of(self, height, pen)
 
-    def save(self, path: str | os.PathLike) -> Path:
+    def save(
+        self,
+        path: str | os.PathLike,  # ends in .svg, .png or .inkml
+    ) -> Path:
         "Writes .svg, .png or .inkml, by the path's suffix."
         return write_ink(self, path)
 
@@ -144,7 +164,7 @@ def resample_stroke(
 
 # %% ../nbs/00_ink.ipynb #59eae05b
 def resample(
-    ink: Ink,
+    ink: Ink,  # of any rate
     rate: float,  # new points per old point: 0.5 halves their number
 ) -> Ink:
     "The same ink with more or fewer points, equally spaced in time within each stroke."
@@ -171,7 +191,7 @@ def smooth_stroke(
 
 # %% ../nbs/00_ink.ipynb #78e7192d
 def smooth(
-    ink: Ink,
+    ink: Ink,  # of any rate
     sigma: float = 1.0,  # standard deviation of the Gaussian, in points; 0 changes nothing
 ) -> Ink:
     "The same ink without its tremor."
@@ -196,17 +216,26 @@ class OffsetScaler:
         object.__setattr__(self, "std", tuple(values[1].tolist()))
 
     @classmethod
-    def fit(cls, offsets: Iterable[np.ndarray]) -> "OffsetScaler":
+    def fit(
+        cls,
+        offsets: Iterable[np.ndarray],  # of any number of lines, (n, 3) each
+    ) -> "OffsetScaler":
         "Mean and deviation of all these (n, 3) offsets together."
         return fit_scaler(offsets)
 
-    def normalise(self, offsets) -> np.ndarray:
+    def normalise(
+        self,
+        offsets,  # in the ink's units, (n, 3)
+    ) -> np.ndarray:
         "Offsets in the network's units, (n, 3) float32."
         rows = np.array(offsets, dtype=np.float32)
         rows[..., :2] = (rows[..., :2] - np.float32(self.mean)) / np.float32(self.std)
         return rows
 
-    def denormalise(self, offsets) -> np.ndarray:
+    def denormalise(
+        self,
+        offsets,  # in the network's units, (n, 3)
+    ) -> np.ndarray:
         "Offsets in the ink's units, (n, 3) float32."
         rows = np.array(offsets, dtype=np.float32)
         rows[..., :2] = rows[..., :2] * np.float32(self.std) + np.float32(self.mean)
@@ -217,7 +246,10 @@ class OffsetScaler:
         return {"mean": list(self.mean), "std": list(self.std)}
 
     @classmethod
-    def from_dict(cls, values: dict) -> "OffsetScaler":
+    def from_dict(
+        cls,
+        values: dict,  # what `to_dict` gave
+    ) -> "OffsetScaler":
         "The inverse of `to_dict`."
         return cls(tuple(values["mean"]), tuple(values["std"]))
 
@@ -273,7 +305,7 @@ def bucket_batches(
 
 # %% ../nbs/00_ink.ipynb #2fe94ae2
 def placed(
-    ink: Ink,
+    ink: Ink,  # in any units
     height: float,  # pixels, margins included
 ) -> tuple[list[np.ndarray], float]:  # strokes (n, 2) float64 in pixels, and the picture's width
     "Where the ink falls in a picture of this height."
@@ -304,7 +336,7 @@ def path_of(
 
 # %% ../nbs/00_ink.ipynb #3096baf3
 def svg_of(
-    ink: Ink,
+    ink: Ink,  # in any units
     height: int = 120,  # pixels
     pen: float = 0.022,  # width of the pen, as a share of the height
 ) -> str:  # the same bytes for the same ink
@@ -340,7 +372,7 @@ def curve(
 
 # %% ../nbs/00_ink.ipynb #38dbb2fb
 def image_of(
-    ink: Ink,
+    ink: Ink,  # in any units
     height: int = 120,  # pixels
     pen: float = 0.022,  # width of the pen, as a share of the height
     oversample: int = 3,  # pixels drawn per pixel shown
@@ -360,7 +392,7 @@ def image_of(
 
 # %% ../nbs/00_ink.ipynb #4c9ef716
 def inkml_of(
-    ink: Ink,
+    ink: Ink,  # in any units
 ) -> str:
     "The ink as an InkML document."
     if re.search(NOT_XML, ink.text + ink.writer):
@@ -417,7 +449,7 @@ def ink_of_xml(
 
 # %% ../nbs/00_ink.ipynb #2b9dd8f6
 def read_inkml(
-    path: str | os.PathLike,
+    path: str | os.PathLike,  # ends in .inkml
 ) -> Ink:
     "Ink from an InkML file; a ValueError names the file if it is none."
     path = Path(path)

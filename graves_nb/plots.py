@@ -60,7 +60,7 @@ SIGNED = ((0.0, BLUE, 1.0), (0.5, BLUE, 0.0), (0.5, ORANGE, 0.0), (1.0, ORANGE, 
 
 def palette(
     stops: Sequence[tuple[float, str, float]],  # as `HEAT`
-    size: int = 256,
+    size: int = 256,  # how many colours
 ) -> np.ndarray:  # (size, 4) uint8: red, green, blue, opacity
     "The colours of a map, in equal steps."
     at = [value for value, _, _ in stops]
@@ -247,7 +247,7 @@ def add_window(
     total: np.ndarray,  # is added to, (rows, columns)
     values: np.ndarray,  # (h, w)
     row: int,  # where the first value goes; what falls outside is lost
-    column: int,
+    column: int,  # where the first value goes
 ) -> None:
     "Add a window to a grid, or what of it is on the grid."
     rows, columns = total.shape
@@ -311,7 +311,7 @@ def density_map(
 
 # %% ../nbs/40_plots.ipynb #40-050
 def level_of(
-    values: np.ndarray,  # densities on a grid, at least 0
+    values: np.ndarray,  # densities on a grid, (rows, columns), at least 0
     share: float,  # of the sum of all
 ) -> float:
     "The density below which this share of the points is expected."
@@ -321,7 +321,7 @@ def level_of(
 
 
 def shades_of(
-    values: np.ndarray,  # densities on a grid, at least 0
+    values: np.ndarray,  # densities on a grid, (rows, columns), at least 0
     log: bool = False,  # whether on a logarithmic scale
     decades: float = 4.0,  # powers of ten on it
 ) -> np.ndarray:  # from 0 to 1, same shape
@@ -445,7 +445,7 @@ def step_losses(
 
 def stroke_starts(
     ink: Ink,  # any
-) -> np.ndarray:  # numbers of points, int
+) -> np.ndarray:  # numbers of points, (strokes - 1,), int
     "The first points of all strokes but the first."
     return np.flatnonzero(ink.points[:-1, 2]) + 1
 
@@ -472,13 +472,13 @@ def loss_figure(
 
 # %% ../nbs/40_plots.ipynb #40-072
 class Gates(NamedTuple):
-    "Activations of one layer over time, each (steps, hidden)."
+    "Activations of one layer over time."
 
-    input: Tensor  # how much is written, 0 to 1
-    forget: Tensor  # how much is kept, 0 to 1
-    output: Tensor  # how much is shown, 0 to 1
-    cell: Tensor  # memory, any number
-    hidden: Tensor  # what the layer puts out, -1 to 1
+    input: Tensor  # how much is written, 0 to 1, (steps, hidden)
+    forget: Tensor  # how much is kept, 0 to 1, (steps, hidden)
+    output: Tensor  # how much is shown, 0 to 1, (steps, hidden)
+    cell: Tensor  # memory, any number, (steps, hidden)
+    hidden: Tensor  # what the layer puts out, -1 to 1, (steps, hidden)
 
 
 @torch.no_grad()
@@ -518,7 +518,7 @@ def record_gates(
 # %% ../nbs/40_plots.ipynb #40-077
 def liveliest(
     cell: Tensor,  # (steps, hidden)
-    count: int,
+    count: int,  # how many
 ) -> Tensor:  # numbers of cells, (count,)
     "The cells that vary most, in the order of the steps at which they are largest."
     chosen = cell.std(0).topk(min(count, cell.shape[1])).indices

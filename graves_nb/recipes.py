@@ -43,10 +43,10 @@ class Reported(NamedTuple):
 class Recipe:
     "One training run, told by what differs from the defaults."
 
-    name: str
+    name: str  # as `find_recipe` knows it
     about: str  # one line for people
-    network: SynthesisConfig | PredictionConfig
-    train: TrainConfig
+    network: SynthesisConfig | PredictionConfig  # sizes; its class says which network
+    train: TrainConfig  # how it is trained
     reported: Reported | None = None  # the paper's figures for IAM-OnDB
     init_from: str = ""  # a model, a model file or a run's folder whose weights to begin with; none if empty
     max_lines: int = 0  # how many training lines to use, drawn from the seed; 0 is all
@@ -204,7 +204,7 @@ def usable_inks(
 class InkCorpus(NamedTuple):
     "What a recipe trains and validates on."
 
-    lines: list[Ink]
+    lines: list[Ink]  # to train on
     words: list[Ink]  # single words; none in IAM-OnDB
     valid: list[Ink]  # lines of writers who are not in the training lines
     points_per_char: float  # mean length of a character
@@ -239,8 +239,8 @@ def read_corpus(
 
 
 def make_stages(
-    recipe: Recipe,
-    corpus: InkCorpus,
+    recipe: Recipe,  # says how much of what
+    corpus: InkCorpus,  # of the data folder
 ) -> list[Stage]:
     "The curriculum: words first, if asked for, then lines, real and composed."
     if not corpus.words and (recipe.word_fraction or recipe.composed):
@@ -255,8 +255,8 @@ def make_stages(
 
 # %% ../nbs/51_recipes.ipynb #51-022
 def new_model(
-    recipe: Recipe,
-    corpus: InkCorpus,
+    recipe: Recipe,  # says which network
+    corpus: InkCorpus,  # its lines fit the scale
     scaler: OffsetScaler | None = None,  # of the weights that it will get; None fits one on the lines
 ) -> InkModel:
     "An untrained model, its weights drawn from the seed."
@@ -327,7 +327,7 @@ def _text_score(r):
 
 
 def describe(
-    recipe: Recipe | TextRecipe,
+    recipe: Recipe | TextRecipe,  # any
 ) -> str:  # some lines of text
     "A recipe, the paper's figures, and ours."
     text = isinstance(recipe, TextRecipe)

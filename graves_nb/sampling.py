@@ -37,7 +37,7 @@ class Line:
 
     def __init__(
         self,
-        text: Tensor,  # its characters, those of a prime included
+        text: Tensor,  # its characters, those of a prime included, (U,)
         limit: int,  # the most points that it may have
         seed: int = 0,  # of its random numbers
         finish: bool = False,  # whether to finish the last letter
@@ -53,10 +53,15 @@ class Line:
 
     @property
     def done(self) -> bool:
+        "Whether no more points belong to it."
         return self.stopped or len(self.points) >= self.limit
 
 # %% ../nbs/31_sampling.ipynb #31-006
-def _take(self, point, finished):
+def _take(
+    self,
+    point,  # normalised offset, end of stroke: three numbers
+    finished,  # whether the window is past the text
+):
     "Whether the point was taken; if not, the line has ended. The first always is."
     self.passed |= finished
     x = self.x + point[0] + self.drift
@@ -71,7 +76,10 @@ def _take(self, point, finished):
     return True
 
 
-def _draws(self, steps):
+def _draws(
+    self,
+    steps,  # how many
+):  # (steps, 4), as `random_draws` has them
     "Random numbers for the next steps."
     if not len(self.numbers):
         self.numbers = random_draws(CHUNK, self.generator)
@@ -84,7 +92,7 @@ Line.take, Line.draws = _take, _draws
 # %% ../nbs/31_sampling.ipynb #31-010
 def take_rows(
     state,  # of some lines: a tensor (batch, ...), or a tuple of such
-    rows: Tensor,  # indices of those to keep
+    rows: Tensor,  # indices of those to keep, (rows,)
 ):
     "The state of some of the lines."
     return map_state(lambda tensor: tensor[rows], state)

@@ -80,7 +80,7 @@ Squares = list[Tensor]  # mean square of each weight's derivatives, in the order
 @contextlib.contextmanager
 def adapting(
     network: nn.Module,  # learns; has its old weights again afterwards
-    dynamic: Dynamic,
+    dynamic: Dynamic,  # how it learns
     squares: Squares | None = None,  # from `gradient_squares`, for "rms"
 ) -> Iterator[Callable[[Tensor], None]]:  # takes the loss of a sequence, and makes a step
     "A network that learns while the context lasts."
@@ -129,7 +129,7 @@ def _rms_step(dynamic, weights, trained, squares):
 
 # %% ../nbs/29_text_evaluation.ipynb #29-016
 def gradient_squares(
-    model: TextModel,
+    model: TextModel,  # at rest
     streams: Streams,  # of the training data
     limit: int | None = None,  # sequences of each stream; None is all
 ) -> Squares:
@@ -170,12 +170,12 @@ class SequenceLoss(NamedTuple):
     "One sequence of each stream, evaluated."
 
     nats: float  # summed over its symbols
-    errors: int
-    symbols: int
+    errors: int  # symbols that were not the likeliest
+    symbols: int  # how many were predicted
 
 
 def text_losses(
-    model: TextModel,
+    model: TextModel,  # reads the text
     streams: Streams,  # what to read
     dynamic: Dynamic | None = None,  # how the weights learn; None leaves them at rest
     squares: Squares | None = None,  # for the method "rms"
@@ -195,7 +195,7 @@ def text_losses(
 
 # %% ../nbs/29_text_evaluation.ipynb #29-019
 def evaluate_text(
-    model: TextModel,
+    model: TextModel,  # reads the text
     symbols: Symbols,  # a split, in the model's vocabulary
     dynamic: Dynamic | None = None,  # how the weights learn; None leaves them at rest
     squares: Squares | None = None,  # for the method "rms"

@@ -30,7 +30,7 @@ class ReportedText(NamedTuple):
 
     row: str  # table and row
     bpc: tuple[float, float]  # bits per character
-    perplexity: tuple[float, float] | None = None
+    perplexity: tuple[float, float] | None = None  # of words
     errors: tuple[float, float] | None = None  # percent
 
 
@@ -38,11 +38,11 @@ class ReportedText(NamedTuple):
 class TextRecipe:
     "One training run on text, told by what differs from the defaults."
 
-    name: str
+    name: str  # as `find_recipe` knows it
     about: str  # one line for people
     text: str  # of what: one of `TEXTS`
-    network: PredictionConfig
-    train: TrainConfig
+    network: PredictionConfig  # with a softmax head
+    train: TrainConfig  # how it is trained
     reported: ReportedText | None = None  # the paper's figures
     init_from: str = ""  # a model, a model file or a run's folder whose weights to begin with; none if empty
     length: int = 100  # symbols of a sequence (sec. 3.2)
@@ -180,7 +180,7 @@ WIKIPEDIA_FILES = ("enwik8", "enwik8.zip", "enwik8.prefix")
 
 
 def is_penn(
-    data: str | Path,
+    data: str | Path,  # any path
 ) -> bool:
     "Whether a folder has any of the Penn Treebank's files."
     return any((Path(data) / f"ptb.{name}.txt").is_file() for name in SENTENCES)

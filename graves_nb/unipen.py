@@ -42,7 +42,7 @@ STATEMENT = re.compile(r"^[ \t]*\.([A-Z][A-Z0-9_]*)[ \t]*(.*)$", re.MULTILINE)
 
 
 def statements(
-    text: str,
+    text: str,  # of the whole file
 ) -> list[tuple[str, str, str]]:  # keyword, rest of its line, the lines after it
     "The statements of a UNIPEN file, in order."
     found = list(STATEMENT.finditer(text))
@@ -51,7 +51,7 @@ def statements(
 
 # %% ../nbs/02_unipen.ipynb #5d781573
 def parse_components(
-    text: str,
+    text: str,  # of the whole file
     columns: tuple[str, ...] = ("X", "Y"),  # what a row holds, until a .COORD says otherwise
 ) -> tuple[list[tuple[bool, np.ndarray]], str, tuple[str, ...]]:  # (is down, (n, 2)), writer, columns
     "Every block that holds points, in order, and the writer the file names."
@@ -113,7 +113,7 @@ def parse_spans(
 # %% ../nbs/02_unipen.ipynb #dafd9388
 def cut(
     components: Sequence[tuple[bool, np.ndarray]],  # what `parse_components` found
-    spans: Sequence[Span],
+    spans: Sequence[Span],  # which components of the file, and which of their points
 ) -> tuple[np.ndarray, ...]:  # strokes (n, 2), y down
     "The pen-down ink of these spans."
     strokes = []
@@ -159,12 +159,20 @@ def writer_digests(
 class Includes:
     "Reads the files below include/; remembers those without ink."
 
-    def __init__(self, root: Path):
+    def __init__(
+        self,
+        root: Path,  # the folder include/
+    ):
         self.root = Path(root)
         self.columns: dict[str, tuple[str, ...] | None] = {}
         self.last: tuple = (None, None)  # what the two levels of a file share is parsed once
 
-    def read(self, name: str, columns: tuple[str, ...], depth: int = 0):
+    def read(
+        self,
+        name: str,  # of the file, below include/
+        columns: tuple[str, ...],  # what a row holds, until the file says otherwise
+        depth: int = 0,  # how many files led here
+    ):
         "Components, writer and columns of one file; `columns` is what was said before it."
         if name in self.columns:
             return [], "", self.columns[name] or columns
@@ -187,7 +195,7 @@ SEGMENT = re.compile(r'\S+\s+([\d:,-]+)\s+(?:([^\s"]+)\s+)?"((?:[^"\\]|\\.)*)"')
 def read_index(
     path: str | os.PathLike,  # a file below data/7 or data/8
     folder: Path,  # data/7 or data/8
-    includes: Includes,
+    includes: Includes,  # files that index files point to
 ) -> list[Segment]:
     "The segments of one index file."
     columns, components, writer, named = ("X", "Y"), [], "", []
@@ -210,7 +218,7 @@ def read_index(
 
 # %% ../nbs/02_unipen.ipynb #60340788
 def fault_of_label(
-    segment: Segment,
+    segment: Segment,  # as it was read
 ) -> str:  # empty if there is none
     "Why a segment is of no use, whatever its ink looks like."
     if not segment.strokes:
@@ -259,7 +267,7 @@ def gap_between(
 # %% ../nbs/02_unipen.ipynb #4e00e07f
 def spell(
     words: Sequence[Segment],  # the tokens of a line, in order
-    unit: float,
+    unit: float,  # width of a letter, in the tablet's units
     usual: float,  # this writer's median gap between words, in units
 ) -> str:
     "The line's text with the spaces that are in the ink."
@@ -271,7 +279,7 @@ def spell(
 
 # %% ../nbs/02_unipen.ipynb #f9e8b147
 def close_up(
-    text: str,
+    text: str,  # tokens with a space between each
 ) -> str:
     "A tokenised label with the spaces before its marks taken out."
     text = re.sub(r""" +([,.;:!?])(?=[\s,.;:!?"')]|$)""", r"\1", text)
@@ -281,20 +289,29 @@ def close_up(
 class WordIndex:
     "Finds the words of a line."
 
-    def __init__(self, words: Sequence[Segment]):
+    def __init__(
+        self,
+        words: Sequence[Segment],  # all that are labelled on their own
+    ):
         self.by_file: dict[str, list[Segment]] = defaultdict(list)
         for w in sorted(words, key=lambda w: (w.spans[0].first, w.spans[0].first_point)):
             self.by_file[w.file].append(w)
         self.starts = {f: [w.spans[0].first for w in v] for f, v in self.by_file.items()}
 
-    def inside(self, line: Segment) -> list[Segment]:
+    def inside(
+        self,
+        line: Segment,  # a segment of the line level
+    ) -> list[Segment]:
         "The words of the line in order; none if they do not spell it."
         start = bisect.bisect_left(self.starts.get(line.file, []), line.spans[0].first)
         stop = bisect.bisect_right(self.starts.get(line.file, []), line.spans[-1].last)
         words = [w for w in self.by_file.get(line.file, [])[start:stop] if w.strokes]
         return words if [w.text for w in words] == line.text.split() else []
 
-    def usual_gaps(self, hands: dict[str, Hand]) -> dict[str, float]:
+    def usual_gaps(
+        self,
+        hands: dict[str, Hand],  # by pen
+    ) -> dict[str, float]:
         "Median gap between neighbouring words, in units, by pen."
         gaps = defaultdict(list)
         for a, b in itertools.chain(*map(itertools.pairwise, self.by_file.values())):
@@ -305,8 +322,8 @@ class WordIndex:
 
 # %% ../nbs/02_unipen.ipynb #7c6895b7
 def split_lines(
-    words: Sequence[Segment],
-    unit: float,
+    words: Sequence[Segment],  # in the order of writing
+    unit: float,  # width of a letter, in the tablet's units
 ) -> list[list[Segment]]:
     "Words in order, grouped by the line they stand on."
     lines = [[words[0]]]
@@ -321,7 +338,7 @@ def split_lines(
 
 # %% ../nbs/02_unipen.ipynb #4d0d072b
 def measure_hands(
-    segments: Sequence[Segment],
+    segments: Sequence[Segment],  # of all pens and levels
 ) -> dict[str, Hand]:  # by pen; writers of fewer than eight characters are missing
     "The hand of every pen, from its segments of one line."
     by_pen = defaultdict(list)
@@ -338,8 +355,8 @@ def measure_hands(
 
 # %% ../nbs/02_unipen.ipynb #85f80c78
 def progress(
-    items: Sequence,
-    what: str,
+    items: Sequence,  # to go through
+    what: str,  # for the bar
 ) -> Iterable:
     "The items, with a bar if there are so many that it takes seconds."
     return tqdm(items, what, disable=len(items) < 500, leave=False, mininterval=0.5)
@@ -350,9 +367,9 @@ class Builder:
 
     def __init__(
         self,
-        lines: Sequence[Segment],
-        words: Sequence[Segment],
-        points_per_char: float = 18.0,
+        lines: Sequence[Segment],  # segments of the line level
+        words: Sequence[Segment],  # segments of the word level
+        points_per_char: float = 18.0,  # mean over lines, spaces included
         rules: Rules | None = None,  # the defaults if None
     ):
         self.points_per_char, self.rules = points_per_char, rules or Rules()
@@ -362,7 +379,10 @@ class Builder:
         self.gaps = self.words.usual_gaps(self.hands)
         self.dropped: dict[str, list[tuple[str, Segment]]] = {"line": [], "word": []}
 
-    def build(self, level: str) -> list[Ink]:
+    def build(
+        self,
+        level: str,  # `line` or `word`
+    ) -> list[Ink]:
         "All good ink of a level, `line` or `word`."
         inks, seen = [], set()
         for s in progress(self.segments[level], f"measuring {level}s"):
@@ -371,18 +391,18 @@ class Builder:
             seen.add(ink)
             if not fault and s.pen not in self.hands:
                 fault = "too little by this writer"
-            pieces = [] if fault else self.pieces(s, level)
+            pieces = [] if fault else self._pieces(s, level)
             if not pieces:
                 self.dropped[level].append((fault or "more than one line", s))
-            inks += [i for p in pieces if (i := self.finish(p, level))]
+            inks += [i for p in pieces if (i := self._finish(p, level))]
         return inks
 
-    def pieces(self, s: Segment, level: str) -> list[Segment]:
+    def _pieces(self, s: Segment, level: str) -> list[Segment]:
         "The lines a segment stands on, spelled as written; none if they cannot be told apart."
         return lines_of(s, self.words.inside(s) if level == "line" else [], self.hands[s.pen],
                         self.gaps.get(s.pen, 0.8), level == "line" and s.source in TOKENISED)
 
-    def finish(self, s: Segment, level: str) -> Ink | None:
+    def _finish(self, s: Segment, level: str) -> Ink | None:
         "Ink of a single line if it keeps the rules."
         hand = self.hands[s.pen]
         s = replace(s, strokes=tuple(despike(x, hand.unit) for x in s.strokes))
@@ -460,7 +480,7 @@ VERSION = 1  # of what this module makes of an archive: caches of other versions
 
 
 def fingerprint(
-    root: str | os.PathLike,
+    root: str | os.PathLike,  # the archive's folder
     *parameters,  # anything with a stable repr
 ) -> str:
     "Digest of an archive's files, by size and time, and of what is done with them."
@@ -476,7 +496,7 @@ def fingerprint(
 
 # %% ../nbs/02_unipen.ipynb #ceb299ff
 def pack(
-    inks: Sequence[Ink],
+    inks: Sequence[Ink],  # of any number and length
 ) -> dict[str, np.ndarray]:
     "Inks as a few flat arrays."
     strokes = [s for i in inks for s in i.strokes]
@@ -490,7 +510,7 @@ def pack(
 
 # %% ../nbs/02_unipen.ipynb #3cfffec6
 def unpack(
-    arrays: dict[str, np.ndarray],
+    arrays: dict[str, np.ndarray],  # by name, as `pack` made them
 ) -> list[Ink]:
     "The inverse of `pack`."
     points, sizes, counts = (arrays[k] for k in ("points", "strokes", "inks"))
@@ -533,7 +553,11 @@ class Unipen:
         "Every word that is labelled on its own."
         return self._get("word")
 
-    def split(self, name: str, level: str = "line") -> Sequence[Ink]:
+    def split(
+        self,
+        name: str,  # `train` or `valid`
+        level: str = "line",  # `line` or `word`
+    ) -> Sequence[Ink]:
         "Ink by the writers of `train`, or by those held out, `valid`."
         if name not in ("train", "valid") or level not in LEVELS:
             raise ValueError(f"no split {name!r} of {level!r}s: take train or valid, of line or word")
@@ -604,9 +628,9 @@ def summary(
 
 # %% ../nbs/02_unipen.ipynb #b6d2927c
 def write_cache(
-    path: Path,
-    inks: dict[str, list[Ink]],
-    report: dict,
+    path: Path,  # an .npz file
+    inks: dict[str, list[Ink]],  # by level
+    report: dict,  # goes along
 ):
     "Saves ink and report, whole or not at all."
     arrays = {f"{level}_{k}": v for level in inks for k, v in pack(inks[level]).items()}
@@ -617,8 +641,8 @@ def write_cache(
 
 # %% ../nbs/02_unipen.ipynb #49204579
 def read_cache(
-    path: Path,
-    level: str,
+    path: Path,  # an .npz file that `write_cache` wrote
+    level: str,  # `line` or `word`
 ) -> tuple[list[Ink], dict]:
     "Ink of one level and the report."
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as saved:

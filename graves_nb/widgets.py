@@ -317,7 +317,7 @@ def where_written(
 def window_figure(
     ink: Ink,  # with its text
     trace: Trace,  # of a synthesis network, of this ink
-    step: int = 1,
+    step: int = 1,  # up to which point, from 1
 ) -> go.Figure:
     "The ink up to a step, the window over the text then, and its way there."
     text, weights = ink.text, text_weights(trace, ink.text)
@@ -415,12 +415,12 @@ def writing(
 
 # %% ../nbs/41_widgets.ipynb #41-034
 def call_text(
-    text: str,
-    bias: float,
-    seed: int,
+    text: str,  # what is written
+    bias: float,  # 0 wild, larger neater
+    seed: int,  # of the line
     model: str,  # its name
-    style: str | None = None,
-    prime: Ink | None = None,
+    style: str | None = None,  # name of a shipped hand
+    prime: Ink | None = None,  # ink that was drawn; its text is shown
 ) -> str:
     "The Python that writes the same line."
     lines = ["from graves_nb.pretrained import load_model", "from graves_nb.sampling import write", ""]
@@ -445,9 +445,9 @@ class Studio(widgets.VBox):
     def __init__(
         self,
         model: str = "unipen-synthesis",  # to begin with
-        text: str = "Hello from a neural network",
-        bias: float = 1.0,
-        seed: int = 0,
+        text: str = "Hello from a neural network",  # to begin with
+        bias: float = 1.0,  # to begin with
+        seed: int = 0,  # to begin with
     ):
         wide, style = widgets.Layout(width="100%", max_width="640px"), dict(description_width="8em")
         names = [name for name in list_models() if load_model(name).kind == "synthesis"]

@@ -16,7 +16,7 @@ NOTEBOOKS = {
     for cell in cells
     if (found := re.match(r"#\| *default_exp (\w+)", cell.source))
 }
-TENSOR = r"\b(Tensor|ndarray|NDArray)\b"
+TENSOR = r"(torch\.|np\.|numpy\.)?(Tensor|ndarray)\b"
 SHAPE = r"\(.*[,)]|\[|scalar|shape|like|\bas\b|one number"  # how a comment tells the shape of a tensor
 INHERITED = {"forward", "extra_repr", "step", "add_param_group"}  # called by way of torch: by using the object
 
@@ -45,15 +45,31 @@ def help_of(annotation):
     return any(getattr(part, "help", None) for part in getattr(annotation, "__metadata__", ()))
 
 
+def said_of(thing):
+    "What is given and returned: name, annotation, comment. Of a class, its fields or what it is made of."
+    fields = vars(thing).get("__annotations__", {}) if inspect.isclass(thing) else {}
+    if fields and (issubclass(thing, tuple) or hasattr(thing, "__dataclass_fields__")):
+        own = dict(re.findall(r"^    (\w+):.*?(?:  # (.*))?$", inspect.getsource(thing), re.MULTILINE))
+        return [(name, kind, own.get(name) or "") for name, kind in fields.items() if "ClassVar" not in str(kind)]
+    made = vars(thing).get("__init__") if inspect.isclass(thing) else thing
+    if not inspect.isfunction(made):
+        return []
+    several = [p.name for p in inspect.signature(made).parameters.values() if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    found = {name: said for name, said in docments(made, full=True).items() if name not in ("self", "cls", *several)}
+    return [(name, said.get("anno"), said.get("docment") or "") for name, said in found.items()]
+
+
 def unsaid(thing):
     "Arguments without a comment, and tensors, given or returned, whose shape is not told."
-    for name, said in docments(thing, full=True).items():
-        comment, kind = said.get("docment") or "", str(said.get("anno"))
-        if name in ("self", "cls") or help_of(said.get("anno")):
+    if getattr(thing, "__name__", "") in INHERITED - {"forward"}:
+        return
+    for name, kind, comment in said_of(thing):
+        if help_of(kind):
             continue
+        told = f"{comment} {thing.__doc__ or ''}" if name == "return" else comment
         if name != "return" and not comment:
             yield name
-        elif re.search(TENSOR, kind) and not re.search(SHAPE, comment):
+        elif re.match(TENSOR, getattr(kind, "__name__", str(kind))) and not re.search(SHAPE, told):
             yield f"shape of {name}"
 
 
