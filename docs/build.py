@@ -34,6 +34,8 @@ GUIDES = (
     "start",
     "paper",
     "training",
+    "own_ink",
+    "gpus",
     "widgets",
     "speed",
     "comparison",
@@ -183,7 +185,8 @@ def sources(folder: Path, places: dict[Path, Path]) -> None:
             cell.id = f"cell-{number}"
         put(str(name), nbformat.writes(page))
     for path in sorted((ROOT / "docs").glob("*.md")):
-        put(path.name, moved(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8").replace("<!-- legibility -->", legibility())
+        put(path.name, moved(text))
     for name in ("CONTRIBUTING", "CHANGELOG"):
         put(f"{name.lower()}.md", moved((ROOT / f"{name}.md").read_text(encoding="utf-8")))
     for path in sorted((ROOT / "graves_nb" / "models").glob("*/card.md")):
@@ -198,6 +201,22 @@ def sources(folder: Path, places: dict[Path, Path]) -> None:
         kept.add(target)
     for path in [p for p in folder.rglob("*") if p.is_file() and p not in kept]:
         path.unlink()
+
+
+def legibility() -> str:
+    "The figures of tests/legibility.py for each way to store the weights, as a table; of those that were measured."
+    rows = [
+        "| weights | bias | sentences | character error rate (95 %) | read without an error |",
+        "|---|---|---|---|---|",
+    ]
+    for name in ("float32", "half", "int8"):
+        path = ROOT / "docs" / "legibility" / f"{name}.json"
+        if path.exists():
+            found = json.loads(path.read_text(encoding="utf-8"))["model"]
+            low, high = found["interval"]
+            rate = f"{found['error_rate']:.3f} ({low:.3f} to {high:.3f})"
+            rows.append(f"| {name} | {found['bias']:g} | {found['lines']} | {rate} | {found['read_without_error']} |")
+    return "\n".join(rows) if len(rows) > 2 else "Not measured yet for these weights."
 
 
 def digest(paths) -> str:

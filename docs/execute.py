@@ -69,6 +69,7 @@ def run(path: Path, place: Path, seconds: float, slow: bool) -> None:
     notebook.cells.insert(0, new_code_cell(STRICT))
     client = NotebookClient(
         notebook, timeout=None, kernel_name="python3", resources=resources, skip_cells_with_tag="left-out",
+        extra_arguments=["--log-level=ERROR"],
         on_cell_start=lambda cell, cell_index: started.append(cell.source),
     )  # fmt: skip
     try:

@@ -54,7 +54,9 @@ def said_of(thing):
     made = vars(thing).get("__init__") if inspect.isclass(thing) else thing
     if not inspect.isfunction(made):
         return []
-    several = [p.name for p in inspect.signature(made).parameters.values() if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    several = [
+        p.name for p in inspect.signature(made).parameters.values() if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
     found = {name: said for name, said in docments(made, full=True).items() if name not in ("self", "cls", *several)}
     return [(name, said.get("anno"), said.get("docment") or "") for name, said in found.items()]
 
