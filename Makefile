@@ -33,7 +33,7 @@ export: $(VENV)/dev  ## clean the notebooks, and write graves_nb/ from them
 lab: $(VENV)/dev  ## JupyterLab on the Studio, with the other notebooks beside it
 	$(BIN)/graves lab nbs
 
-pictures: $(VENV)/dev  ## the widgets in a browser, light and dark, into docs/images
+pictures: docs  ## the widgets and the site in a browser, light and dark, into docs/images
 	$(BIN)/python tests/pictures.py
 
 docs: $(VENV)/docs  ## the site, from the notebooks, into _site

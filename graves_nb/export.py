@@ -364,11 +364,12 @@ def animated_svg(
         paths.append(f'<path pathLength="1" style="animation-delay:{begin:.2f}s;animation-duration:{last:.2f}s" d="M{points} l0 0"/>')
         done += len(stroke)
     box = f"-5 -5 {size[0] * scale + 10:.0f} 110"
-    style = (
-        "path{fill:none;stroke:currentColor;stroke-linecap:round;stroke-linejoin:round;"
-        f"stroke-width:{width + 1};stroke-dasharray:1 2;stroke-dashoffset:1;animation:write linear both}}"
+    style = (  # of this picture alone: a page may hold others
+        ".animated-ink path{stroke-dasharray:1 2;stroke-dashoffset:1;animation:write linear both}"
         "@keyframes write{0%{opacity:0}1%{opacity:1}to{stroke-dashoffset:0}}"
-        "@media (prefers-reduced-motion:reduce){path{animation:none;stroke-dashoffset:0}}"
+        "@media (prefers-reduced-motion:reduce){.animated-ink path{animation:none;stroke-dashoffset:0}}"
     )
+    pen = f'fill="none" stroke="currentColor" stroke-width="{width + 1}" stroke-linecap="round" stroke-linejoin="round"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="animated-ink" viewBox="{box}" role="img" {pen}>'
     title = f"<title>{html.escape(ink.text)}</title>" if ink.text else ""
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" role="img">{title}<style>{style}</style>{"".join(paths)}</svg>'
+    return f"{head}{title}<style>{style}</style>{''.join(paths)}</svg>"

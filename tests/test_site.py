@@ -1,5 +1,6 @@
 """The site, as it is built, in a real browser: every page, every link, and the page that writes."""
 
+import io
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from browser import ROOT, Files, chromium, serve, tab
 from legibility import compare, recogniser, render
+from PIL import Image
 
 from graves_nb.export import OnnxWriter
 from graves_nb.ink import Ink
@@ -89,6 +91,14 @@ def test_pages_fit_a_phone(site, browser, name):
         made.goto(f"{site}/{name}")
         made.evaluate(LOOK)
         assert made.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_ink_is_light_in_the_dark(site, browser):
+    with tab(browser, "dark") as made:
+        made.goto(f"{site}/gallery.html")
+        picture = Image.open(io.BytesIO(made.locator("div.cell_output svg[role=img]").first.screenshot())).convert("L")
+    values = np.asarray(picture)
+    assert np.median(values) < 40 and np.percentile(values, 99.5) > 180
 
 
 def test_search_finds(site, browser):
