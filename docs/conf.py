@@ -1,5 +1,7 @@
 """The site: Sphinx, myst-nb and furo, with what docments say about arguments beside every signature."""
 
+import importlib
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -55,8 +57,18 @@ def as_rst(text: str) -> str:
     return "".join(parts)
 
 
+def comment_of_field(name: str) -> str:
+    "What stands beside a field of a named tuple, where it is defined."
+    module, owner, field = name.rsplit(".", 2)
+    source = inspect.getsource(getattr(importlib.import_module(module), owner))
+    found = re.search(rf"^    {field}:.*?  # (.*)$", source, re.MULTILINE)
+    return found[1] if found else ""
+
+
 def describe(app, what, name, thing, options, lines):
     "The docstring, then what the docments say of every argument and of what is returned."
+    if lines and lines[0].startswith("Alias for field number"):
+        lines[:] = [comment_of_field(name)]
     lines[:] = [as_rst(line) for line in lines]
     if what == "class" and thing.__init__ is not object.__init__ and "__init__" in vars(thing):
         described = (
