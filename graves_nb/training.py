@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CHOICES', 'count_weights', 'Example', 'InkBatch', 'make_examples', 'collate', 'batch_outputs', 'batch_nats',
-           'chunked_backward', 'TrainConfig', 'has_fast_bf16', 'schedule', 'Progress', 'Stage', 'keep_freed_memory',
-           'Loop', 'Trainer']
+           'chunked_backward', 'vary', 'TrainConfig', 'has_fast_bf16', 'schedule', 'Progress', 'Stage',
+           'keep_freed_memory', 'Loop', 'Trainer']
 
 # %% ../nbs/22_training.ipynb #22-002
 import contextlib
@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from .alphabet import TextBatch
-from .ink import Ink, bucket_batches, pad_batch, replacing
+from .ink import Ink, OffsetScaler, bucket_batches, pad_batch, replacing
 from .lstm import map_state
 from .mixture import mixture_loss
 from .model import InkModel, Model, predict
@@ -146,6 +146,20 @@ def total_nats(
         nats += batch_nats(network, batch).double().sum().item()
     return torch.tensor([nats, sum(len(e.offsets) for e in examples), len(examples)], dtype=torch.float64)
 
+# %% ../nbs/22_training.ipynb #new-1-548065
+def vary(
+    example: Example,  # a line
+    scaler: OffsetScaler,  # by which its offsets are normalised
+    amount: float,  # standard deviation of the tangent of the slant, and of the logarithms of width and height
+    generator: torch.Generator,
+) -> Example:
+    "The same line by a slightly other hand."
+    slant, width, height = (amount * torch.randn(3, generator=generator)).tolist()
+    mean, std = torch.tensor(scaler.mean), torch.tensor(scaler.std)
+    dx, dy = (example.offsets[:, :2] * std + mean).unbind(1)
+    changed = torch.stack([math.exp(width) * (dx - slant * dy), math.exp(height) * dy], 1)
+    return example._replace(offsets=torch.cat([(changed - mean) / std, example.offsets[:, 2:]], 1))
+
 # %% ../nbs/22_training.ipynb #22-018
 CHOICES = dict(
     optimizer=("muon", "adam", "rmsprop", "sgd"),
@@ -172,6 +186,7 @@ class TrainConfig:
     noise: str = "none"  # weight noise while training: "none", "fixed", or "adaptive"
     noise_std: float = 0.075  # its standard deviation, with "adaptive" the first one (sec. 4.2)
     chunk: int = 0  # of ink: keep activations of so many steps at a time, for a third more computation; 0 keeps all
+    vary: float = 0.0  # of ink: how much a line is slanted and stretched each time it is seen, see `vary`
     patience: int = 0  # stop after so many validations without a better one; 0 never does
     precision: str = "auto"  # "fp32", "bf16", or "auto": bf16 products where the processor has them
     checkpoint_minutes: float = 3.0  # between checkpoints
@@ -184,6 +199,8 @@ class TrainConfig:
         for name in ("points", "batch_size", "log_updates", *rates):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        if not 0 <= self.vary < 1:
+            raise ValueError(f"vary must be at least 0 and below 1, got {self.vary}")
         if self.chunk < 0:
             raise ValueError(f"chunk must be a number of steps, or 0, got {self.chunk}")
         if not 0 <= self.momentum < 1:
@@ -325,6 +342,13 @@ class Trainer(Loop):
         "The summed loss of a batch, in nats."
         return batch_nats(self.network, batch).sum()
 
+    def _example(self, examples, i, seed):
+        "A line of this pass, varied if that was asked for, the same way in whichever process."
+        if not self.config.vary:
+            return examples[i]
+        generator = torch.Generator().manual_seed((seed * 1_000_003 + i) % 2**63)
+        return vary(examples[i], self.model.scaler, self.config.vary, generator)
+
     def _size(self) -> int:
         "Points of the part of the curriculum that is trained on."
         return sum(len(e.offsets) for e in self.stages[self.progress.stage][0])
@@ -337,11 +361,12 @@ def _batches(self):
     while p.points < config.points:
         examples, until = self.stages[p.stage]
         last = p.stage + 1 == len(self.stages)
-        generator = torch.Generator().manual_seed((config.seed * 1009 + p.stage) * 100_003 + p.epoch)
+        seed = (config.seed * 1009 + p.stage) * 100_003 + p.epoch
+        generator = torch.Generator().manual_seed(seed)
         order = bucket_batches([len(e.offsets) for e in examples], config.batch_size, generator=generator)
         for rows in [rows for rows in order if len(rows) >= world][p.position :]:
             points = sum(len(examples[i].offsets) for i in rows)
-            yield collate([examples[i] for i in rows[rank::world]]), points, len(rows)
+            yield collate([self._example(examples, i, seed) for i in rows[rank::world]]), points, len(rows)
             if p.points >= (1 if last else until) * config.points:
                 break
         else:
