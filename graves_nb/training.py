@@ -151,7 +151,7 @@ def vary(
     example: Example,  # a line
     scaler: OffsetScaler,  # by which its offsets are normalised
     amount: float,  # standard deviation of the tangent of the slant, and of the logarithms of width and height
-    generator: torch.Generator,
+    generator: torch.Generator,  # of the change
 ) -> Example:
     "The same line by a slightly other hand."
     slant, width, height = (amount * torch.randn(3, generator=generator)).tolist()

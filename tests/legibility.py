@@ -287,6 +287,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not options.lines_only:
         result["model"] = measure_model(options, read)
     if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
 
 
