@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from fastcore.docments import docments
 
@@ -107,8 +108,12 @@ def test_the_check_finds_what_is_missing():
     def good(x):
         "Twice x."
 
-    def bad(x, y: int = 1, z: "Tensor" = None):  # noqa: F821
+    def bad(
+        x,
+        y: int = 1,
+        z: np.ndarray = None,  # of numbers
+    ):
         pass
 
     assert is_documented("good", good) and not is_documented("bad", bad)
-    assert list(unsaid(bad)) == ["x", "y", "z"]
+    assert list(unsaid(bad)) == ["x", "y", "shape of z"]
