@@ -17,7 +17,7 @@ demo: $(VENV)/run  ## write a line of handwriting with the shipped model
 	@echo "$(CURDIR)/demo.png"
 	@echo "$(CURDIR)/demo.svg"
 
-test: $(VENV)/dev notebooks lint  ## all that continuous integration runs
+test: $(VENV)/test notebooks lint  ## all that continuous integration runs
 	$(BIN)/python -m pytest
 
 notebooks: $(VENV)/dev  ## fail where the notebooks and graves_nb/ disagree, or a notebook is not clean
@@ -33,7 +33,7 @@ export: $(VENV)/dev  ## clean the notebooks, and write graves_nb/ from them
 lab: $(VENV)/dev  ## JupyterLab on the Studio, with the other notebooks beside it
 	$(BIN)/graves lab nbs
 
-pictures: $(VENV)/dev  ## the widgets in a browser, light and dark, into docs/images
+pictures: docs  ## the widgets and the site in a browser, light and dark, into docs/images
 	$(BIN)/python tests/pictures.py
 
 docs: $(VENV)/docs  ## the site, from the notebooks, into _site
@@ -62,4 +62,10 @@ $(VENV)/dev: $(VENV)/run
 $(VENV)/docs: $(VENV)/dev
 	@echo "installing what builds the site into $(VENV) ..."
 	@$(PIP) --editable ".[dev,lab,docs,onnx]"
+	@touch $@
+
+$(VENV)/test: $(VENV)/docs
+	@echo "installing what reads handwriting into $(VENV) ..."
+	@$(PIP) --editable ".[dev,lab,docs,onnx,ocr]"
+	@$(PIP) --no-deps rapidocr-onnxruntime  # asks for an opencv that wants a display
 	@touch $@

@@ -1,5 +1,7 @@
 """The site: Sphinx, myst-nb and furo, with what docments say about arguments beside every signature."""
 
+import importlib
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -18,7 +20,12 @@ html_static_path = [
     str(ROOT / "docs" / "static"),
     *(str(ROOT / ".cache" / "docs" / part) for part in ("vendor", "live")),
 ]
+html_extra_path = [str(ROOT / "docs" / "offline.js")]  # at the root, to be allowed to answer for all pages
 html_css_files = ["site.css"]
+html_theme_options = dict(
+    light_css_variables={"ink-filter": "none"},
+    dark_css_variables={"ink-filter": "invert(0.92) hue-rotate(180deg)"},  # light ink on dark paper
+)
 html_copy_source = html_show_sourcelink = False
 html_favicon = str(ROOT / "docs" / "static" / "pen.svg")
 mathjax_path = "tex-svg.js"
@@ -26,7 +33,6 @@ mathjax3_config = {"options": {"enableMenu": False}}
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_dmath_double_inline, myst_heading_anchors, nb_execution_mode = True, 4, "off"
 nb_code_prompt_show, nb_code_prompt_hide = "the {type} code", "hide the code"
-nb_mime_priority_overrides = [("html", "image/svg+xml", 5)]
 myst_links_external_new_tab = False
 autodoc_member_order, autodoc_typehints_format, autodoc_preserve_defaults = "bysource", "short", True
 autodoc_default_options = {"undoc-members": False}
@@ -51,8 +57,18 @@ def as_rst(text: str) -> str:
     return "".join(parts)
 
 
+def comment_of_field(name: str) -> str:
+    "What stands beside a field of a named tuple, where it is defined."
+    module, owner, field = name.rsplit(".", 2)
+    source = inspect.getsource(getattr(importlib.import_module(module), owner))
+    found = re.search(rf"^    {field}:.*?  # (.*)$", source, re.MULTILINE)
+    return found[1] if found else ""
+
+
 def describe(app, what, name, thing, options, lines):
     "The docstring, then what the docments say of every argument and of what is returned."
+    if lines and lines[0].startswith("Alias for field number"):
+        lines[:] = [comment_of_field(name)]
     lines[:] = [as_rst(line) for line in lines]
     if what == "class" and thing.__init__ is not object.__init__ and "__init__" in vars(thing):
         described = (

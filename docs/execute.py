@@ -1,35 +1,85 @@
-"""Run the notebooks for the site, two at a time; what did not change keeps the outputs of its last run."""
+"""Run notebooks, for the site and for the tests, two at a time; a run of the same code on the same package is kept.
 
+python docs/execute.py NOTEBOOK ...
+"""
+
+import asyncio
 import hashlib
 import os
+import re
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbformat.v4 import new_code_cell
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGE, CACHE = ROOT / "graves_nb", ROOT / ".cache" / "docs" / "executed"
 TOGETHER = 2  # kernels at a time, of one thread each
+SECONDS = 300  # the most that a notebook may take
+LEFT_OUT = r"#\| *(slow|eval: *false)\b"  # cells that are not run
+STRICT = "import warnings\nwarnings.filterwarnings('error', module='graves_nb')"
 
 
-def code_of(notebook) -> str:
-    "What a notebook runs; its prose may change without it."
-    return "\0".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+class NotebookError(Exception):
+    "A notebook did not run to its end; the message is all there is to say."
 
 
-def place_of(path: Path, notebook, cache: Path) -> Path:
-    "Where a run of this very code is kept."
-    return cache / f"{path.stem}-{hashlib.sha256(code_of(notebook).encode()).hexdigest()[:16]}.ipynb"
+def modules_of(code: str) -> set[str]:
+    "Those of the package that some code imports, and those that they import."
+    found, new = set(), imported(code)
+    while new := {name for name in new if (PACKAGE / f"{name}.py").exists()} - found:
+        found |= new
+        new = set().union(*(imported(text_of(module)) for module in new))
+    return found
 
 
-def run(path: Path, place: Path) -> None:
+def imported(code: str) -> set[str]:
+    several = re.findall(r"from graves_nb import ([\w, ]+)", code)
+    return {*re.findall(r"(?:graves_nb|from )\.(\w+)", code), *", ".join(several).split(", ")}
+
+
+def text_of(module: str) -> str:
+    return (PACKAGE / f"{module}.py").read_text(encoding="utf-8")
+
+
+def place_of(path: Path, notebook) -> Path:
+    "Where a run of this very code, on these very modules, weights and results, is kept; prose may change without it."
+    code = "\0".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    made_of = hashlib.sha256(code.encode())
+    for module in sorted(modules_of(code)):
+        made_of.update(text_of(module).encode())
+    for folder in ("models", "styles", "results", "kernels", "js"):
+        for file in sorted((PACKAGE / folder).rglob("*.*")):
+            made_of.update(file.read_bytes())
+    return CACHE / f"{path.stem}-{made_of.hexdigest()[:16]}.ipynb"
+
+
+def run(path: Path, place: Path, seconds: float, slow: bool) -> None:
     "Run a notebook in its own folder and keep it with its outputs and the state of its widgets."
-    notebook = nbformat.read(path, as_version=4)
+    notebook, started = nbformat.read(path, as_version=4), []
     resources = {"metadata": {"path": str(path.parent)}}
-    client = NotebookClient(notebook, timeout=900, kernel_name="python3", resources=resources)
-    client.execute()
+    for cell in notebook.cells:
+        if (found := re.search(LEFT_OUT, cell.source)) and not (slow and found[1] == "slow"):
+            cell.metadata.tags = ["left-out"]
+    notebook.cells.insert(0, new_code_cell(STRICT))
+    client = NotebookClient(
+        notebook, timeout=None, kernel_name="python3", resources=resources, skip_cells_with_tag="left-out",
+        extra_arguments=["--log-level=ERROR"],
+        on_cell_start=lambda cell, cell_index: started.append(cell.source),
+    )  # fmt: skip
+    try:
+        asyncio.run(asyncio.wait_for(client.async_execute(), seconds))
+    except CellExecutionError as error:
+        raise NotebookError(f"{path.name} failed in this cell:\n\n{error}") from None
+    except (TimeoutError, DeadKernelError):
+        what = f"{path.name} took longer than {seconds:g} s, or its kernel died; this cell was running"
+        raise NotebookError(f"{what}:\n\n{started[-1]}") from None
+    del notebook.cells[0]
     for old in place.parent.glob(f"{path.stem}-*.ipynb"):
         old.unlink()
     half = place.with_suffix(".part")
@@ -37,27 +87,27 @@ def run(path: Path, place: Path) -> None:
     half.replace(place)
 
 
-def execute(paths: list[Path], cache: Path) -> dict[Path, Path]:
+def execute(paths: list[Path], seconds: float = SECONDS, slow: bool = False) -> dict[Path, Path]:
     "Where each notebook with its outputs is, those that changed having been run."
-    cache.mkdir(parents=True, exist_ok=True)
-    places = {path: place_of(path, nbformat.read(path, as_version=4), cache) for path in paths}
-    left = [path for path, place in places.items() if not place.exists()]
+    CACHE.mkdir(parents=True, exist_ok=True)
+    places = {path: place_of(path, nbformat.read(path, as_version=4)) for path in paths}
+    left = [path for path, place in places.items() if slow or not place.exists()]
     os.environ |= dict(OMP_NUM_THREADS="1", PYDEVD_DISABLE_FILE_VALIDATION="1", PYTHONPATH=str(ROOT))
     with (
         ProcessPoolExecutor(TOGETHER, max_tasks_per_child=1) as pool,
         tqdm(total=len(left), desc="notebooks", disable=not left) as bar,
     ):
-        jobs = {path: pool.submit(run, path, places[path]) for path in left}
+        jobs = {path: pool.submit(run, path, places[path], seconds, slow) for path in left}
         for path, job in jobs.items():
             try:
                 job.result()
-            except Exception as error:
+            except BaseException:
                 pool.shutdown(cancel_futures=True)
-                raise RuntimeError(f"{path.relative_to(ROOT)} does not run: {error}") from error
+                raise
             bar.update()
             bar.set_postfix_str(path.stem)
     return places
 
 
 if __name__ == "__main__":
-    execute([Path(name).resolve() for name in sys.argv[1:]], ROOT / ".cache" / "docs" / "executed")
+    execute([Path(name).resolve() for name in sys.argv[1:]])

@@ -171,6 +171,10 @@ def page_outputs(outputs: list, models: dict, root: str) -> list:
             made += page_outputs(shown, {}, root)
         elif FIGURE in data:
             made.append(figure_output(data[FIGURE], root))
+        elif "image/svg+xml" in data:
+            made.append(
+                html_output(data["image/svg+xml"])
+            )  # not as a file: its label is read, its ink follows the theme
         elif output.output_type == "stream" and output.name == "stderr":
             continue  # progress bars
         else:

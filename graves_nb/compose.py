@@ -17,7 +17,7 @@ from .ink import Ink
 # %% ../nbs/07_compose.ipynb #07-005
 def turning_points(
     strokes: Sequence[np.ndarray],  # points, y down, (n, 2) each
-) -> np.ndarray:  # heights, at least one
+) -> np.ndarray:  # heights, at least one, (m,)
     "Where the pen stops going down, ends of strokes included."
     found = []
     for stroke in strokes:
@@ -66,10 +66,10 @@ class Spacing:
 # %% ../nbs/07_compose.ipynb #07-015
 def draw_line(
     words: Sequence[Ink],  # of one writer
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # chooses words and gaps
     min_chars: int,  # shortest line
     max_chars: int,  # longest line
-    spacing: Spacing = Spacing(),
+    spacing: Spacing = Spacing(),  # of the words
 ) -> Ink | None:  # None where the words drawn do not fit
     "A line of some of the words, drawn at random."
     target = rng.integers(min_chars, max_chars + 1)
@@ -92,11 +92,11 @@ def draw_line(
 def compose_lines(
     words: Sequence[Ink],  # of all writers, in letter widths
     count: int,  # how many lines
-    seed: int,
+    seed: int,  # of the choice
     min_chars: int = 12,  # shortest line
     max_chars: int = 60,  # longest line
     min_words: int = 2,  # what a writer must have written to take part
-    spacing: Spacing = Spacing(),
+    spacing: Spacing = Spacing(),  # of the words
 ) -> list[Ink]:
     "Lines of random words, each by one writer; same seed, same lines."
     if not 1 <= min_chars <= max_chars:

@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['UNITS', 'END', 'UNKNOWN', 'ALL_BYTES', 'SENTENCES', 'TRAINED', 'NULL', 'Vocabulary', 'split_symbols', 'Symbols',
-           'Corpus', 'read_text', 'PennTreebank', 'clean_penn', 'encode_splits', 'HutterPrize', 'map_bytes',
-           'split_bytes', 'TextFile', 'TextPiece', 'Streams']
+           'Corpus', 'read_text', 'PennTreebank', 'HutterPrize', 'TextFile', 'TextPiece', 'Streams']
 
 # %% ../nbs/04_corpus.ipynb #04-002
 import zipfile
@@ -104,7 +103,7 @@ class Symbols:
     "The symbols of a split, in order, as indices."
 
     raw: np.ndarray  # (n,), of any unsigned type; may be mapped from a file
-    table: np.ndarray | None = None  # index of each raw value; None if the raw values are indices
+    table: np.ndarray | None = None  # index of each raw value, (values,); None if the raw values are indices
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -120,7 +119,7 @@ class Corpus:
     "Text to train on and to be judged by."
 
     name: str  # for people
-    vocabulary: Vocabulary
+    vocabulary: Vocabulary  # numbers its symbols
     splits: dict[str, Symbols]  # "train", "valid" and perhaps "test"
 
     def split(
@@ -178,7 +177,7 @@ class PennTreebank(Corpus):
         vocabulary = Vocabulary(level, sorted(set(split_symbols(level, texts["train"]))))
         super().__init__(f"Penn Treebank by {level}s", vocabulary, encode_splits(vocabulary, texts))
 
-
+# %% ../nbs/04_corpus.ipynb #04-023-1
 def clean_penn(
     text: str,  # of a file
 ) -> str:
@@ -217,7 +216,7 @@ class HutterPrize(Corpus):
         occurring = np.flatnonzero(np.bincount(raw, minlength=256)).tolist()
         super().__init__(path.name, *split_bytes(raw, vocabulary or Vocabulary("byte", occurring)))
 
-
+# %% ../nbs/04_corpus.ipynb #04-028-1
 def map_bytes(
     path: Path,  # a file; of a zip archive, the one file in it
 ) -> np.ndarray:  # uint8, (n,), mapped into memory if the file is not zipped
@@ -281,11 +280,18 @@ class TextPiece(NamedTuple):
     mask: Tensor  # True where there is something to predict, (time, batch)
     reset: bool  # whether the network is to forget before it reads this
 
-    def to(self, device: torch.device) -> "TextPiece":
+    def to(
+        self,
+        device: torch.device,  # where it is to be
+    ) -> "TextPiece":
         "The same on another device."
         return TextPiece(*(t.to(device) for t in self[:3]), self.reset)
 
-    def share(self, rank: int, world: int) -> "TextPiece":
+    def share(
+        self,
+        rank: int,  # number of the process
+        world: int,  # how many there are
+    ) -> "TextPiece":
         "The streams of one process among several."
         return TextPiece(*(t[:, rank::world] for t in self[:3]), self.reset)
 

@@ -294,7 +294,10 @@ class OnnxWriter:
         self.alphabet, self.scaler = Alphabet(**self.meta["alphabet"]), OffsetScaler.from_dict(self.meta["scaler"])
         self.encode = self.alphabet.encode
 
-    def start(self, index):
+    def start(
+        self,
+        index,  # character indices, (U,)
+    ):
         "What the first step is given, by the text's characters."
         config = self.meta["config"]
         h = np.zeros((config["n_layers"], 1, config["hidden_size"]), np.float32)
@@ -329,7 +332,13 @@ def _sample(
     return sample_of(self, line, text, prime is not None)
 
 
-def _write(self: OnnxWriter, text: str, bias: float = 0.5, seed: int = 0, prime: Ink | None = None) -> Ink:
+def _write(
+    self: OnnxWriter,
+    text: str,  # what to write
+    bias: float = 0.5,  # 0 as varied as the training data; larger is neater (sec. 5.4)
+    seed: int = 0,  # of `portable_draws`
+    prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5)
+) -> Ink:
     "The ink of `OnnxWriter.sample`."
     return self.sample(text, bias, seed, prime).ink
 
@@ -355,11 +364,12 @@ def animated_svg(
         paths.append(f'<path pathLength="1" style="animation-delay:{begin:.2f}s;animation-duration:{last:.2f}s" d="M{points} l0 0"/>')
         done += len(stroke)
     box = f"-5 -5 {size[0] * scale + 10:.0f} 110"
-    style = (
-        "path{fill:none;stroke:currentColor;stroke-linecap:round;stroke-linejoin:round;"
-        f"stroke-width:{width + 1};stroke-dasharray:1 2;stroke-dashoffset:1;animation:write linear both}}"
-        "@keyframes write{to{stroke-dashoffset:0}}"
-        "@media (prefers-reduced-motion:reduce){path{animation:none;stroke-dashoffset:0}}"
+    style = (  # of this picture alone: a page may hold others
+        ".animated-ink path{stroke-dasharray:1 2;stroke-dashoffset:1;animation:write linear both}"
+        "@keyframes write{0%{opacity:0}1%{opacity:1}to{stroke-dashoffset:0}}"
+        "@media (prefers-reduced-motion:reduce){.animated-ink path{animation:none;stroke-dashoffset:0}}"
     )
+    pen = f'fill="none" stroke="currentColor" stroke-width="{width + 1}" stroke-linecap="round" stroke-linejoin="round"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="animated-ink" viewBox="{box}" role="img" {pen}>'
     title = f"<title>{html.escape(ink.text)}</title>" if ink.text else ""
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" role="img">{title}<style>{style}</style>{"".join(paths)}</svg>'
+    return f"{head}{title}<style>{style}</style>{''.join(paths)}</svg>"

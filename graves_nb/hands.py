@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['PRINTABLE', 'WIDTHS', 'POINTS', 'POINTS_PER_CHARACTER', 'trim_dwell', 'despike', 'width_of', 'ink_of', 'weigh',
-           'spread', 'Hand', 'measure_hand', 'rescale', 'mean_of_runs', 'line_starts', 'Rules', 'loose_gaps',
-           'fault_of_ink']
+           'spread', 'Hand', 'measure_hand', 'rescale', 'line_starts', 'Rules', 'fault_of_ink']
 
 # %% ../nbs/06_hands.ipynb #22580165
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from .ink import Ink, resample_stroke, smooth_stroke
 def trim_dwell(
     stroke: np.ndarray,  # (n, 2)
     keep: int = 2,  # how many of equal consecutive points stay, within the stroke
-) -> np.ndarray:
+) -> np.ndarray:  # (m, 2)
     "The stroke without the points of a resting pen."
     moved = np.ones(len(stroke), bool)
     moved[1:] = (stroke[1:] != stroke[:-1]).any(1)
@@ -36,7 +35,7 @@ def trim_dwell(
 def despike(
     stroke: np.ndarray,  # (n, 2)
     unit: float,  # width of a character, in the stroke's units
-) -> np.ndarray:
+) -> np.ndarray:  # (m, 2)
     "The stroke without single points that jump out and back."
     if len(stroke) < 3:
         return stroke
@@ -54,7 +53,7 @@ PRINTABLE = "".join(map(chr, range(32, 127)))
 
 
 def width_of(
-    c: str,
+    c: str,  # of `PRINTABLE`
 ) -> float:  # in average lower-case letters
     "How wide a character usually is, with its share of the gaps."
     if c == " ":
@@ -66,7 +65,7 @@ def width_of(
 
 # %% ../nbs/06_hands.ipynb #736257e6
 def ink_of(
-    c: str,
+    c: str,  # of `PRINTABLE`
 ) -> float:  # in average lower-case letters
     "How many points a character usually takes."
     if c == " ":
@@ -84,7 +83,7 @@ POINTS_PER_CHARACTER = 0.92  # mean of POINTS over the lines, spaces included
 
 # %% ../nbs/06_hands.ipynb #880eb129
 def weigh(
-    text: str,
+    text: str,  # in characters of `PRINTABLE`
     table: dict[str, float],  # WIDTHS or POINTS
 ) -> float:
     "What a label should measure, in average lower-case letters."
@@ -122,7 +121,7 @@ def measure_hand(
 # %% ../nbs/06_hands.ipynb #5731fd08
 def rescale(
     ink: Ink,  # in the tablet's units
-    hand: Hand,
+    hand: Hand,  # of the ink's writer at this tablet
     points_per_char: float = 18.0,  # mean over lines, spaces included
 ) -> Ink:
     "Ink in units of a letter's width, at this many points a character."
@@ -144,9 +143,9 @@ def mean_of_runs(
 
 # %% ../nbs/06_hands.ipynb #db6cd02e
 def line_starts(
-    strokes: Sequence[np.ndarray],  # in writing order
+    strokes: Sequence[np.ndarray],  # (n, 2) each, in writing order
     unit: float,  # width of a character
-) -> np.ndarray:  # numbers of the strokes that may begin a new line
+) -> np.ndarray:  # numbers of the strokes that may begin a new line, (starts,)
     "Where the pen returns to the left, well above or below."
     if len(strokes) < 2:
         return np.zeros(0, int)
@@ -194,8 +193,8 @@ def loose_gaps(
 # %% ../nbs/06_hands.ipynb #aa4319b8
 def fault_of_ink(
     ink: Ink,  # in the tablet's units, as the hand
-    hand: Hand,
-    rules: Rules = Rules(),
+    hand: Hand,  # of its writer
+    rules: Rules = Rules(),  # how far it may be off
 ) -> str:  # empty if there is none
     "How ink disagrees with its label."
     strokes, text = ink.strokes, ink.text

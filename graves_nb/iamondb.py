@@ -4,11 +4,8 @@
 
 # %% auto #0
 __all__ = ['ROOT', 'STRAY', 'TICK', 'NAME', 'SETS', 'SIZES', 'GRAVES', 'ARCHIVES', 'FOLDERS', 'FILES', 'VERSION', 'HELP',
-           'guarded_parser', 'feed', 'as_table', 'read_strokes', 'remove_steps', 'moves', 'rhythm', 'fill_gaps',
-           'correct', 'read_transcription', 'match_texts', 'read_writer', 'resolve', 'find_parts', 'is_iamondb',
-           'extract', 'unpack_member', 'stamp', 'listed', 'read_texts', 'read_writers', 'label', 'try_line', 'each',
-           'parse', 'form_of', 'IAMOnDB', 'unpacked', 'read_set', 'on_forms', 'counts', 'report_of', 'missing',
-           'iam_alphabet']
+           'read_strokes', 'remove_steps', 'rhythm', 'fill_gaps', 'correct', 'read_transcription', 'match_texts',
+           'read_writer', 'resolve', 'is_iamondb', 'each', 'IAMOnDB', 'missing', 'iam_alphabet']
 
 # %% ../nbs/01_iamondb.ipynb #01-002
 import hashlib
@@ -40,7 +37,7 @@ from .unipen import fingerprint, pack, progress, read_cache, unpack, write_cache
 # %% ../nbs/01_iamondb.ipynb #01-007
 ROOT = "WhiteboardCaptureSession"
 
-
+# %% ../nbs/01_iamondb.ipynb #01-007-1
 def guarded_parser(
     element: Callable[[str, dict[str, str]], None],  # called with the name and attributes of every element but the root
 ):
@@ -118,7 +115,7 @@ STRAY = 3  # a piece of fewer readings, cut off on both sides, is no ink
 def remove_steps(
     stroke: np.ndarray,  # (n, 3): x, y, seconds
     max_step: float,  # longest step, in the whiteboard's units
-) -> list[np.ndarray]:  # strokes without such steps; none if nothing else is there
+) -> list[np.ndarray]:  # strokes (n, 3) without such steps; none if nothing else is there
     "A stroke without the steps that no pen makes."
 
     def far(a, b):
@@ -287,7 +284,7 @@ FOLDERS = {part.casefold(): part for part in ARCHIVES}
 FILES = {f"{name}{end}".casefold(): p for p, name in ARCHIVES.items() for end in (".tar.gz", ".tgz", ".tar")}
 FILES |= {name: split for split, name in SETS.items()}
 
-
+# %% ../nbs/01_iamondb.ipynb #01-050-1
 def find_parts(
     root: str | os.PathLike,
 ) -> dict[str, Path]:  # folder or archive of lineStrokes, ascii, original; set file of each split
@@ -304,7 +301,7 @@ def find_parts(
 
 # %% ../nbs/01_iamondb.ipynb #01-051
 def is_iamondb(
-    root: str | os.PathLike,
+    root: str | os.PathLike,  # any path
 ) -> bool:
     "Is there IAM-OnDB ink in this folder?"
     return "lineStrokes" in find_parts(root)
@@ -354,7 +351,7 @@ def unpack_member(
 # %% ../nbs/01_iamondb.ipynb #01-056
 VERSION = 1  # of what this module makes of the files: caches of other versions are not used
 
-
+# %% ../nbs/01_iamondb.ipynb #01-056-1
 def stamp(
     part: Path,  # a folder or an archive
     *parameters,  # anything with a stable repr
@@ -422,10 +419,10 @@ def try_line(
     except (OSError, ValueError) as error:
         return str(error)
 
-
+# %% ../nbs/01_iamondb.ipynb #01-061-1
 def each(
-    function: Callable,
-    items: Sequence,
+    function: Callable,  # of one item; at the top level of a module, so that processes can find it
+    items: Sequence,  # what it is called with
     what: str,  # for the progress bar
     workers: int | None = None,  # processes; as many as there are processors, where that is worth it, if None
 ) -> list:  # in the order of the items
@@ -510,12 +507,18 @@ class IAMOnDB:
         "Every line, also of forms that no set file names."
         return list(self._load().values())
 
-    def split(self, name: str) -> Sequence[Ink]:
+    def split(
+        self,
+        name: str,  # of the split
+    ) -> Sequence[Ink]:
         "The lines of `train`, `valid1`, `valid2` or `test`, or as the paper has them: `graves_train`, `graves_valid`."
         inks = self._load()
         return [inks[line] for line in self.names(name)]
 
-    def names(self, name: str) -> list[str]:
+    def names(
+        self,
+        name: str,  # of the split, as for `split`
+    ) -> list[str]:
         "What the lines of a split are called, such as a01-000u-01, in the same order."
         splits = GRAVES.get(name, (name,))
         if not set(splits) <= set(SETS):
@@ -526,7 +529,10 @@ class IAMOnDB:
         forms = self._forms()[0]
         return on_forms([f for split in splits for f in forms[split]], self._load())
 
-    def alphabet(self, full: bool = False) -> Alphabet:
+    def alphabet(
+        self,
+        full: bool = False,  # whether all characters
+    ) -> Alphabet:
         "The paper's 57 labels, or all characters of the transcriptions."
         return iam_alphabet(self.lines() if full else (), full)
 
@@ -626,7 +632,7 @@ def report_of(
     report["missing"] = missing(parts)
     return report | {key: facts[key] for key in ("left_out", "malformed", "corrected")}
 
-
+# %% ../nbs/01_iamondb.ipynb #01-069-1
 def missing(
     parts: dict[str, Path],  # as found
 ) -> list[str]:
@@ -639,7 +645,7 @@ def missing(
 # %% ../nbs/01_iamondb.ipynb #01-071
 def iam_alphabet(
     inks: Iterable[Ink] = (),  # needed for the full alphabet only
-    full: bool = False,
+    full: bool = False,  # whether all characters
 ) -> Alphabet:
     "The paper's 57 labels (sec. 5.2), or every character that these lines have."
     return Alphabet("".join(sorted(set("".join(i.text for i in inks))))) if full else PAPER_ALPHABET

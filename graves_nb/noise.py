@@ -78,7 +78,7 @@ class AdaptiveWeightNoise(WeightNoise):
 @torch.no_grad()
 def _prior(
     self: AdaptiveWeightNoise,
-) -> tuple[Tensor, Tensor]:  # mean, variance
+) -> tuple[Tensor, Tensor]:  # mean, variance, one number each
     "The Gaussian that costs least to tell the weights by."
     means, stds = list(self.network.parameters()), self.stds()
     count = sum(w.numel() for w in means)

@@ -46,7 +46,7 @@ class PredictionConfig:
 class PredictionState(NamedTuple):
     "What the network carries from step to step."
 
-    layers: tuple[LSTMState, ...]
+    layers: tuple[LSTMState, ...]  # outputs and cells of each
 
 # %% ../nbs/14_prediction.ipynb #14-010
 class PredictionNetwork(nn.Module):

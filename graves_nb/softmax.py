@@ -32,7 +32,7 @@ def bits(
 
 
 def perplexity(
-    bits_per_character: float,
+    bits_per_character: float,  # mean log-loss
     characters_per_word: float = CHARACTERS_PER_WORD,  # blanks and ends of sentences included; 1 if symbols are words
 ) -> float:
     "How many words the network seems to choose from."
@@ -50,7 +50,7 @@ def softmax_errors(
 # %% ../nbs/11_softmax.ipynb #11-015
 def sample_softmax(
     outputs: Tensor,  # of a network, (batch, K)
-    generator: torch.Generator,
+    generator: torch.Generator,  # of the draw
     temperature: float = 1.0,  # below 1 likelier symbols, above 1 more various ones
 ) -> Tensor:  # indices, (batch,)
     "A symbol for each row."

@@ -33,7 +33,7 @@ SIZE_FEATURES = ("width", "height")  # those that grow with the ink
 
 # %% ../nbs/33_style.ipynb #33-007
 def pen_steps(
-    ink: Ink,
+    ink: Ink,  # in any units
 ) -> tuple[np.ndarray, np.ndarray]:  # on paper (n, 2), in the air (strokes - 1, 2)
     "How the pen moves from point to point."
     strokes = [s.astype(np.float64) for s in ink.strokes]
@@ -65,7 +65,7 @@ def turning_of(
 # %% ../nbs/33_style.ipynb #33-012
 def style_features(
     ink: Ink,  # a line with its text, of printable ASCII
-) -> np.ndarray:  # in the order of `STYLE_FEATURES`, float64
+) -> np.ndarray:  # (features,), in the order of `STYLE_FEATURES`, float64
     "How a line is written."
     letters = len(ink.text.replace(" ", ""))
     paper, air = pen_steps(ink)
@@ -96,7 +96,7 @@ def style_features(
 class NearestWriter:
     "Tells whose line it is: the writer's whose mean is nearest."
 
-    writers: tuple[str, ...]
+    writers: tuple[str, ...]  # as their lines name them
     means: np.ndarray  # features of each writer's average line, (writers, features)
     scale: np.ndarray  # deviation of features within a writer, (features,)
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CHOICES', 'count_weights', 'Example', 'InkBatch', 'make_examples', 'collate', 'batch_outputs', 'batch_nats',
-           'chunked_backward', 'total_nats', 'vary', 'TrainConfig', 'has_fast_bf16', 'uses_bf16', 'schedule',
-           'make_noise', 'make_optimizer', 'Progress', 'Stage', 'keep_freed_memory', 'Loop', 'Trainer']
+           'chunked_backward', 'vary', 'TrainConfig', 'has_fast_bf16', 'uses_bf16', 'schedule', 'Progress', 'Stage',
+           'keep_freed_memory', 'Loop', 'Trainer']
 
 # %% ../nbs/22_training.ipynb #22-002
 import contextlib
@@ -56,7 +56,10 @@ class InkBatch(NamedTuple):
     mask: Tensor  # True where there is something to predict, (time, batch)
     text: TextBatch | None  # None where the network reads no text
 
-    def to(self, device: torch.device) -> "InkBatch":
+    def to(
+        self,
+        device: torch.device,  # where it is to be
+    ) -> "InkBatch":
         "The batch on another device."
         text = None if self.text is None else TextBatch(*(t.to(device) for t in self.text))
         return InkBatch(*(t.to(device) for t in self[:3]), text)
@@ -108,7 +111,7 @@ def chunked_backward(
     batch: InkBatch,  # lines
     steps: int,  # of a chunk
     backward: Callable[[Tensor], None] = Tensor.backward,  # is called once a chunk, the last one first
-) -> Tensor:  # the summed loss, nats
+) -> Tensor:  # the summed loss, nats, one number
     "Add the gradient of a batch's summed loss, in memory that does not grow with the length of its lines."
     text = () if batch.text is None else (batch.text,)
     pieces = list(zip(*(part.split(steps) for part in batch[:3]), strict=True))
@@ -148,7 +151,7 @@ def vary(
     example: Example,  # a line
     scaler: OffsetScaler,  # by which its offsets are normalised
     amount: float,  # standard deviation of the tangent of the slant, and of the logarithms of width and height
-    generator: torch.Generator,
+    generator: torch.Generator,  # of the change
 ) -> Example:
     "The same line by a slightly other hand."
     slant, width, height = (amount * torch.randn(3, generator=generator)).tolist()
@@ -301,7 +304,7 @@ class Loop:
         self,
         model: Model,  # is trained in place
         out: str | Path,  # the run's folder: checkpoint.pt, model.safetensors, best.safetensors, log.jsonl
-        config: TrainConfig | None = None,
+        config: TrainConfig | None = None,  # how to train; the defaults if None
         report: Callable[[dict], None] = print,  # called with each line of the log
     ):
         from accelerate import Accelerator
@@ -333,7 +336,7 @@ class Trainer(Loop):
         stages: Sequence[Stage],  # the curriculum
         valid: Sequence[Ink],  # held-out lines
         out: str | Path,  # the run's folder: checkpoint.pt, model.safetensors, best.safetensors, log.jsonl
-        config: TrainConfig | None = None,
+        config: TrainConfig | None = None,  # how to train; the defaults if None
         report: Callable[[dict], None] = print,  # called with each line of the log
     ):
         if not stages or not all(len(stage.inks) for stage in stages) or not valid:

@@ -1,14 +1,20 @@
-"""A real JupyterLab in a real browser, for tests and for pictures of the widgets."""
+"""A real browser on a real JupyterLab, or on the site, for tests and for pictures."""
 
 import contextlib
+import functools
+import gzip
 import json
+import mimetypes
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
+from collections import Counter
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,14 +27,26 @@ QUIET = (
 
 
 def find_browser() -> str | None:
-    "The path of a Chromium of this machine; None means the one that Playwright has, which is fetched if need be."
-    for name in BROWSERS:
-        if path := shutil.which(name):
-            return path
-    run = subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], capture_output=True, text=True)
-    if run.returncode:
-        raise RuntimeError("there is no browser to test with: install Chromium, or run `playwright install chromium`")
-    return None
+    "The path of a Chromium of this machine, installed if need be; None means the one that Playwright has."
+    apt = [["apt-get", "update"], ["apt-get", "install", "--yes", "--no-install-recommends", "chromium"]]
+    own = [[sys.executable, "-m", "playwright", "install", "chromium"]]
+    if path := which_browser():
+        return path
+    if shutil.which("apt-get") and os.geteuid() == 0 and succeed(apt):
+        return which_browser()
+    if succeed(own):
+        return None
+    raise RuntimeError("there is no browser to test with: `apt-get install chromium`, or `playwright install chromium`")
+
+
+def which_browser() -> str | None:
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+def succeed(commands: list[list[str]]) -> bool:
+    "Run one after the other until one fails; whether none did."
+    quiet = dict(stdin=subprocess.DEVNULL, capture_output=True, env=os.environ | dict(DEBIAN_FRONTEND="noninteractive"))
+    return all(subprocess.run(command, **quiet).returncode == 0 for command in commands)
 
 
 def free_port() -> int:
@@ -77,26 +95,88 @@ def wait_for(address, server, log, seconds=60):
 
 
 @contextlib.contextmanager
-def page(scheme: str = "light", width: int = 1300, height: int = 1700):
-    "A page of a browser, with what its console complained about and which requests left the machine."
+def chromium():
+    "A browser."
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_browser(), args=QUIET)
-        made = browser.new_page(viewport=dict(width=width, height=height), color_scheme=scheme)
-        made.set_default_timeout(30_000)
-        made.complaints, made.strangers = [], []
-        made.on("console", lambda m: made.complaints.append(m.text) if m.type == "error" else None)
-        made.on("pageerror", lambda e: made.complaints.append(str(e)))
-        made.on("request", lambda r: made.strangers.append(r.url) if is_strange(r.url) else None)
         try:
-            yield made
+            yield browser
         finally:
             browser.close()
 
 
+@contextlib.contextmanager
+def tab(browser, scheme: str = "light", width: int = 1300, height: int = 900, **options):
+    "A page with an empty cache, with what its console complained about and which requests left the machine."
+    context = browser.new_context(viewport=dict(width=width, height=height), color_scheme=scheme, **options)
+    made = context.new_page()
+    made.set_default_timeout(30_000)
+    made.complaints, made.strangers = [], []
+    made.on("console", lambda m: made.complaints.append(m.text) if m.type == "error" else None)
+    made.on("pageerror", lambda e: made.complaints.append(str(e)))
+    made.on("request", lambda r: made.strangers.append(r.url) if is_strange(r.url) else None)
+    try:
+        yield made
+    finally:
+        context.close()
+
+
+@contextlib.contextmanager
+def page(scheme: str = "light", width: int = 1300, height: int = 1700):
+    "A page of a browser of its own."
+    with chromium() as browser, tab(browser, scheme, width, height) as made:
+        yield made
+
+
 def is_strange(url: str) -> bool:
     return not url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:"))
+
+
+class Files(SimpleHTTPRequestHandler):
+    "Serves a folder as a web host does, what is text and WebAssembly compressed, and counts the bytes."
+
+    sent = Counter()  # by path
+
+    def do_GET(self):
+        path = Path(self.translate_path(self.path))
+        path = path / "index.html" if path.is_dir() else path
+        if not path.is_file():
+            return self.send_error(404)
+        kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+        small = kind.startswith("text/") or kind.endswith(("javascript", "json", "xml", "wasm"))
+        body = compressed(path) if small else path.read_bytes()
+        self.sent[self.path.partition("?")[0]] += len(body)
+        self.send_response(200)
+        headers = {"Content-Type": kind, "Content-Length": len(body), "Cache-Control": "max-age=600"}
+        for name, value in (headers | ({"Content-Encoding": "gzip"} if small else {})).items():
+            self.send_header(name, str(value))
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):  # the page was closed
+            self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@functools.cache
+def compressed(path: Path) -> bytes:
+    return gzip.compress(path.read_bytes(), 6)
+
+
+@contextlib.contextmanager
+def serve(folder: Path):
+    "The address of a folder, as long as it is needed."
+    mimetypes.add_type("text/javascript", ".mjs")
+    mimetypes.add_type("application/wasm", ".wasm")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Files, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def run_notebook(made, address: str, name: str, seconds: float = 120, dark: bool = False) -> None:

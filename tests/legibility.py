@@ -2,9 +2,9 @@
 
     python tests/legibility.py --model unipen-synthesis --data DIR --json legibility.json --sheet contact.png
 
-The recogniser is not among the package's requirements; its own requirement of opencv-python wants a display library:
+`make test` installs the recogniser. It is no requirement of the package, since its own opencv-python wants a display:
 
-    pip install onnxruntime opencv-python-headless pyclipper shapely six pyyaml
+    pip install ".[onnx,ocr]"
     pip install --no-deps rapidocr-onnxruntime
 """
 
@@ -287,6 +287,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not options.lines_only:
         result["model"] = measure_model(options, read)
     if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
 
 

@@ -1,10 +1,14 @@
-"""Pictures of the widgets in a real JupyterLab, light and dark, into docs/images."""
+"""Pictures of the widgets in a real JupyterLab and of the site, light and dark, into docs/images."""
 
+import io
 import tempfile
 from pathlib import Path
 
 import nbformat
-from browser import ROOT, lab, page, run_notebook
+from browser import ROOT, chromium, lab, page, run_notebook, serve, tab
+from PIL import Image
+
+SCHEMES = ("light", "dark")
 
 START = """from graves_nb.pretrained import load_model
 from graves_nb.sampling import write_samples
@@ -20,7 +24,10 @@ SHOWN = dict(
 )
 
 
-def main():
+SITE = dict(home="index.html", component="12_mixture.html", live="live.html", comparison="comparison.html")
+
+
+def widgets() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         cells = [nbformat.v4.new_code_cell(code) for code in (START, *SHOWN.values())]
@@ -28,15 +35,35 @@ def main():
         notebook.metadata.kernelspec = dict(name="python3", display_name="Python 3", language="python")
         nbformat.write(notebook, folder / "widgets.ipynb")
         with lab(folder) as address:
-            for scheme in ("light", "dark"):
+            for scheme in SCHEMES:
                 with page(scheme, 1100, 5000) as made:
                     run_notebook(made, address, "widgets.ipynb", dark=scheme == "dark")
                     made.wait_for_timeout(12_000)
                     for widget, output in zip(SHOWN, made.locator(".jp-OutputArea-output").all(), strict=True):
-                        path = ROOT / "docs" / "images" / f"{widget}-{scheme}.png"
-                        output.screenshot(path=path)
-                        print(path.relative_to(ROOT))
+                        keep(output.screenshot(), f"{widget}-{scheme}")
+
+
+def site() -> None:
+    with serve(ROOT / "_site") as address, chromium() as browser:
+        for scheme in SCHEMES:
+            for name, path in SITE.items():
+                with tab(browser, scheme, 1200, 800, reduced_motion="reduce") as made:
+                    made.goto(f"{address}/{path}")
+                    if name == "live":
+                        made.locator("[name=write]:enabled").click()
+                        made.wait_for_selector("#live[data-state=done]")
+                    made.evaluate("window.MathJax?.startup.promise")
+                    made.wait_for_timeout(500)
+                    keep(made.screenshot(), f"site-{name}-{scheme}")
+
+
+def keep(png: bytes, name: str) -> None:
+    "In as many colours as are seen, a third of the bytes."
+    path = ROOT / "docs" / "images" / f"{name}.png"
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    print(path.relative_to(ROOT))
 
 
 if __name__ == "__main__":
-    main()
+    widgets()
+    site()

@@ -44,18 +44,35 @@ export function samplePoint(y, bias, [u, coin, z1, z2]) {
 /** The network with what it needs to be used; `tell` hears what is being loaded. */
 export async function loadWriter(tell = () => {}) {
   tell("loading the network ...");
-  const runtime = import(new URL("ort.mjs", STATIC));
-  const [ort, about, weights] = await Promise.all([runtime, get("live.json"), get("live.onnx")]);
+  const files = ["live.json", "live.onnx", "ort-wasm-simd-threaded.wasm"].map(get);
+  const [ort, about, weights, wasm] = await Promise.all([import(new URL("ort.mjs", STATIC)), ...files]);
   ort.env.wasm.wasmPaths = STATIC.href;
+  ort.env.wasm.wasmBinary = wasm;
   ort.env.wasm.numThreads = 1;
   const session = await ort.InferenceSession.create(new Uint8Array(weights), { executionProviders: ["wasm"] });
   return new Writer(ort, session, about);
 }
 
+const shelf = window.caches?.open("live");
+const kept = new Map(); // by address: when it is on the shelf, for a visit without a network
+
 async function get(name) {
-  const answer = await fetch(new URL(name, STATIC));
+  const place = new URL(name, STATIC).href;
+  const answer = await fetch(place);
   if (!answer.ok) throw new Error(`${name} did not arrive (${answer.status}): load the page again`);
+  const copy = answer.clone();
+  kept.set(place, shelf?.then((cache) => cache.put(place, copy)));
   return name.endsWith(".json") ? answer.json() : answer.arrayBuffer();
+}
+
+/** Keep the page with all that it loaded. */
+async function keepPage() {
+  if (!navigator.serviceWorker || !shelf) return;
+  await navigator.serviceWorker.register(new URL("../offline.js", STATIC));
+  const loaded = performance.getEntriesByType("resource").map((entry) => entry.name);
+  const others = loaded.filter((name) => name.startsWith(location.origin) && !kept.has(name));
+  const asked = [...new Set([location.pathname, ...others])].map((name) => new Request(name, { cache: "force-cache" }));
+  await Promise.all([(await shelf).addAll(asked), ...kept.values()]);
 }
 
 class Writer {
@@ -189,7 +206,7 @@ class Sheet {
     const title = document.createElementNS(SVG, "title");
     title.textContent = text;
     copy.prepend(title);
-    const look = { xmlns: SVG, fill: "none", stroke: "#1b1f3b", "stroke-width": 0.14, "stroke-linecap": "round", "stroke-linejoin": "round" };
+    const look = { xmlns: SVG, fill: "none", stroke: "#1b1f3b", "stroke-width": 0.11, "stroke-linecap": "round", "stroke-linejoin": "round" };
     for (const [name, value] of Object.entries(look)) copy.setAttribute(name, value);
     return new Blob([copy.outerHTML], { type: "image/svg+xml" });
   }
@@ -237,7 +254,8 @@ class Page {
     });
     for (const name of ["write", "again"]) this.part(name).disabled = false;
     this.say("Ready: press Write.");
-    if (location.hash) await this.write();
+    keepPage().then(() => (this.place.dataset.kept = "yes"), () => {}); // a browser that keeps nothing can still write
+    if (location.search || location.hash) await this.write();
   }
 
   say(text, wrong = false) {
@@ -256,7 +274,8 @@ class Page {
   }
 
   fromAddress() {
-    for (const [name, value] of new URLSearchParams(location.hash.slice(1))) {
+    const asked = [location.search, location.hash].flatMap((part) => [...new URLSearchParams(part.slice(1))]);
+    for (const [name, value] of asked) {
       if (["text", "bias", "seed"].includes(name)) this.part(name).value = value;
       if (name === "style" && [...this.part("style").options].some((o) => o.value === value)) this.part("style").value = value;
     }
@@ -293,7 +312,7 @@ class Page {
     const began = performance.now();
     let points = 0, first = null, shown = began;
     this.writer.encode(text);
-    history.replaceState(null, "", this.address());
+    history.replaceState(null, "", location.pathname + this.address());
     this.begin(text, settings.style !== null);
     for await (const point of this.writer.write(text, settings)) {
       if (this.halt) break;
@@ -335,14 +354,16 @@ class Page {
     this.place.dataset.state = "done";
   }
 
-  /** The text, a letter each that can be lit. */
+  /** The text as letters that can be lit. */
   spell(text) {
     const letters = [...text].map((c) => Object.assign(document.createElement("span"), { textContent: c }));
     this.part("letters").replaceChildren(...letters);
   }
 
+  /** The letters as bright as the window's weights on them, the one that it looks at most being the brightest. */
   light(phi) {
-    [...this.part("letters").children].forEach((letter, u) => letter.style.setProperty("--phi", Math.min(1, phi[u] || 0).toFixed(2)));
+    const top = Math.max(...phi, 1e-6);
+    [...this.part("letters").children].forEach((letter, u) => letter.style.setProperty("--phi", ((phi[u] || 0) / top).toFixed(2)));
   }
 
   save() {
