@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['LSTMState', 'map_state', 'clip_derivative', 'lstm_cell', 'cell_forward_', 'cell_backward_', 'product_dtype',
-           'product', 'add_product_', 'is_compiled', 'input_product', 'outer_product', 'look_up', 'PeepholeLSTM']
+           'product', 'add_product_', 'is_compiled', 'input_product', 'outer_product', 'linear', 'look_up',
+           'PeepholeLSTM']
 
 # %% ../nbs/10_lstm.ipynb #10-002
 from typing import NamedTuple
@@ -185,6 +186,32 @@ def outer_product(
     y = a.new_zeros(a.shape[1], b.shape[1])
     native.add_outer_(y, a.contiguous(), b.contiguous(), dtype)
     return y
+
+# %% ../nbs/10_lstm.ipynb #new-1-485061
+class _Linear(torch.autograd.Function):
+    "x @ weight.t() + bias, for all steps at once."
+
+    @staticmethod
+    def forward(ctx, x, weight, bias, dtype):
+        ctx.save_for_backward(x, weight)
+        ctx.dtype = dtype
+        return input_product(x.flatten(0, -2), weight, bias, dtype).unflatten(0, x.shape[:-1])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, dy):
+        (x, weight), dtype, flat = ctx.saved_tensors, ctx.dtype, dy.flatten(0, -2)
+        dx = input_product(flat, weight.t(), None, dtype).view_as(x) if ctx.needs_input_grad[0] else None
+        return dx, outer_product(flat, x.flatten(0, -2), dtype), flat.sum(0), None
+
+
+def linear(
+    layer: nn.Linear,  # of a network
+    x: Tensor,  # (time, batch, features)
+) -> Tensor:  # (time, batch, outputs), float32 also where products are narrower
+    "What a linear layer gives, by compiled products where there are any."
+    dtype = product_dtype(x)
+    return _Linear.apply(x, layer.weight, layer.bias, dtype) if is_compiled(x, dtype) else layer(x)
 
 # %% ../nbs/10_lstm.ipynb #10-040
 def _unroll(x, h0, c0, weight_ih, weight_hh, peephole, bias, dtype, added=None):

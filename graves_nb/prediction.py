@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .lstm import LSTMState, PeepholeLSTM, clip_derivative
+from .lstm import LSTMState, PeepholeLSTM, clip_derivative, linear
 
 # %% ../nbs/14_prediction.ipynb #14-005
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ PredictionNetwork.initial_state = _initial_state
 # %% ../nbs/14_prediction.ipynb #14-014
 def _read_out(self, hidden):
     "The outputs by those of all layers, (3)."
-    return clip_derivative(self.output(torch.cat(hidden, dim=-1)), self.config.output_clip)
+    return clip_derivative(linear(self.output, torch.cat(hidden, dim=-1)), self.config.output_clip)
 
 
 PredictionNetwork._read_out = _read_out

@@ -24,6 +24,7 @@ from graves_nb.lstm import (
     clip_derivative,
     input_product,
     is_compiled,
+    linear,
     outer_product,
     product,
     product_dtype,
@@ -280,7 +281,7 @@ def _forward(
         h, last = layer(torch.cat([x, w, outputs[-1]], dim=-1), old)
         outputs.append(h)
         states.append(last)
-    y = clip_derivative(self.output(torch.cat(outputs, dim=-1)), self.config.output_clip)
+    y = clip_derivative(linear(self.output, torch.cat(outputs, dim=-1)), self.config.output_clip)
     alpha, beta = ab.chunk(2, dim=-1)
     window = WindowParameters(alpha, beta, kappa)
     return y, SynthesisState(tuple(states), WindowState(kappa[-1], w[-1])), window
