@@ -196,8 +196,10 @@ def run_notebook(made, address: str, name: str, seconds: float = 120, dark: bool
     made.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
     made.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
     done = """() => {
-        const cells = window.jupyterapp.shell.currentWidget.content.model.cells;
-        return [...cells].every((c) => c.type !== 'code' || c.executionState === 'idle' && c.executionCount !== null);
+        const cells = [...window.jupyterapp.shell.currentWidget.content.model.cells].filter((c) => c.type === 'code');
+        const failed = cells.flatMap((c) => c.toJSON().outputs).find((o) => o.output_type === 'error');
+        if (failed) throw new Error(`${failed.ename}: ${failed.evalue}`);
+        return cells.every((c) => c.executionState === 'idle' && c.executionCount !== null);
     }"""
     made.wait_for_function(done, timeout=1000 * seconds)
 
