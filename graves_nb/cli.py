@@ -376,7 +376,8 @@ def lab(
         kernel = dict(kernelspec=dict(name="python3", display_name="Python 3", language="python"))
         notebook.write_text(json.dumps(dict(cells=cells, metadata=kernel, nbformat=4, nbformat_minor=4), indent=1))
     root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # as in a container; JupyterLab wants to be told
-    sys.exit(subprocess.run([sys.executable, "-m", "jupyter", "lab", str(notebook), *root, *(options or [])]).returncode)
+    where = [f"--ServerApp.root_dir={folder.resolve()}", "--LabApp.default_url=/lab/tree/studio.ipynb"]
+    sys.exit(subprocess.run([sys.executable, "-m", "jupyter", "lab", *where, *root, *(options or [])]).returncode)
 
 # %% ../nbs/52_cli.ipynb #52-017
 @app.command()

@@ -20,10 +20,12 @@ from graves_nb.training import Stage, TrainConfig, Trainer
 model = load_model()
 (sample,) = write_samples(model, ["watch it think"], bias=1, seed=3, trace=True)"""
 TRAINED = """torch.manual_seed(0)
-inks = write(model, ["hello", "yellow", "jelly", "holly", "low hello", "only he", "why", "hole", "lowly", "ho ho"], bias=1.5, seed=1)
+texts = ["hello", "yellow", "jelly", "holly", "low hello", "only he", "why", "hole", "lowly", "ho ho"]
+inks = write(model, texts, bias=1.5, seed=1)
 small = SynthesisNetwork(SynthesisConfig(n_chars=len(model.alphabet), hidden_size=100, n_layers=2))
-config = TrainConfig(points=50_000, batch_size=2, log_updates=4, warmup_updates=5, precision="fp32", validate_minutes=0.1)
-x = w.TrainingMonitor(Trainer(InkModel(small, model.alphabet, model.scaler), [Stage(inks)], inks[:3], "run", config), "hello")
+config = TrainConfig(points=50_000, batch_size=2, log_updates=4, warmup_updates=5, precision="fp32")
+small = InkModel(small, model.alphabet, model.scaler)
+x = w.TrainingMonitor(Trainer(small, [Stage(inks)], inks[:3], "run", config), "hello")
 x.start(); x._thread.join(); x.line.value = x._write_line(); x"""
 SHOWN = dict(
     studio="x = w.Studio(text='watch it think', seed=3); x.write(wait=True); x.player.position = 180; x",
