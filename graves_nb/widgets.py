@@ -295,11 +295,11 @@ def mixture_figure(
         mode="markers", marker=dict(color=ORANGE, size=10, symbol="x"), hoverinfo="name", name="the point that came", row=2, col=1
     )
     figure.add_bar(
-        x=[*range(1, components + 1), components + 2], marker_color=[BLUE] * components + [ORANGE], hoverinfo="y", row=2, col=2
+        x=[*range(1, components + 1), components + 3], marker_color=[BLUE] * components + [ORANGE], hoverinfo="y", row=2, col=2
     )
     ticks = [*range(5, components + 1, 5)]
-    figure.update_xaxes(tickvals=[*ticks, components + 2], ticktext=[*map(str, ticks), "pen up"], tickangle=0, row=2, col=2)
-    figure.update_xaxes(range=[0, components + 4], showgrid=False, row=2, col=2)
+    figure.update_xaxes(tickvals=[*ticks, components + 3], ticktext=[*map(str, ticks), "pen up"], tickangle=0, row=2, col=2)
+    figure.update_xaxes(range=[0, components + 5], showgrid=False, row=2, col=2)
     figure.update_yaxes(range=[0, 1], row=2, col=2)
     laid_out(figure, 520)
     for row, x in ((1, "x"), (2, "x2")):
