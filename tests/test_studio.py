@@ -166,7 +166,8 @@ def test_the_studio_in_a_browser(address):
         made.get_by_label("text", exact=True).fill("a line so long that there is time to stop it " * 12)
         made.wait_for_timeout(300)
         made.get_by_title("write the text").click()
-        until(made, "studio.write_button.disabled and len(studio.sample.ink) > 50")  # the kernel answers while it writes
+        # the kernel answers while it writes
+        until(made, "studio.write_button.disabled and len(studio.sample.ink) > 50")
         made.get_by_role("button", name="Stop").click()
         made.get_by_text("stopped").wait_for()
         until(made, "not studio.write_button.disabled")
