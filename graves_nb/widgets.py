@@ -37,6 +37,7 @@ from graves_nb.plots import (
     pen_track,
     text_weights,
 )
+from .native import library
 from .pretrained import list_models, list_styles, load_model, load_style
 from graves_nb.sampling import (
     Sample,
@@ -559,6 +560,7 @@ class Studio(View):
         bias: float = 1.0,  # to begin with
         seed: int = 0,  # to begin with
     ):
+        library()  # compiles what draws a line, on the first day, rather than at the first Write
         names = [name for name in list_models() if load_model(name).kind == "synthesis"]
         self.text = _field(widgets.Text, "text", "480px", value=text)
         self.write_button = _button("Write", "write the text", "pencil", button_style="primary")
