@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 TEXT ?= Hello from a neural network
+LAB ?=
 GRAVES_CACHE ?= $(CURDIR)/.cache/graves_nb
 export GRAVES_CACHE
 
@@ -31,7 +32,7 @@ export: $(VENV)/dev  ## clean the notebooks, and write graves_nb/ from them
 	@$(BIN)/python tests/check_notebooks.py --write
 
 lab: $(VENV)/dev  ## JupyterLab on the Studio, with the other notebooks beside it
-	$(BIN)/graves lab nbs
+	$(BIN)/graves lab nbs -- $(LAB)
 
 pictures: docs  ## the widgets and the site in a browser, light and dark, into docs/images
 	$(BIN)/python tests/pictures.py

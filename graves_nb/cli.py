@@ -361,9 +361,11 @@ STUDIO = ("from graves_nb.widgets import Studio", "studio = Studio()\nstudio")
 @app.command()
 def lab(
     folder: Annotated[Path, typer.Argument(help="where the Studio's notebook is, or is put")] = Path("."),
+    options: Annotated[list[str] | None, typer.Argument(help="for JupyterLab, after --: graves lab nbs -- --no-browser")] = None,
 ) -> None:
     "Open JupyterLab on the Studio: write by hand, in any hand, and watch the network think."
     import importlib.util
+    import os
     import subprocess
 
     if importlib.util.find_spec("jupyterlab") is None:
@@ -373,7 +375,9 @@ def lab(
         cells = [dict(cell_type="code", metadata={}, source=s, outputs=[], execution_count=None) for s in STUDIO]
         kernel = dict(kernelspec=dict(name="python3", display_name="Python 3", language="python"))
         notebook.write_text(json.dumps(dict(cells=cells, metadata=kernel, nbformat=4, nbformat_minor=4), indent=1))
-    sys.exit(subprocess.run([sys.executable, "-m", "jupyter", "lab", str(notebook)]).returncode)
+    root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # as in a container; JupyterLab wants to be told
+    where = [f"--ServerApp.root_dir={folder.resolve()}", "--LabApp.default_url=/lab/tree/studio.ipynb"]
+    sys.exit(subprocess.run([sys.executable, "-m", "jupyter", "lab", *where, *root, *(options or [])]).returncode)
 
 # %% ../nbs/52_cli.ipynb #52-017
 @app.command()

@@ -49,8 +49,8 @@ def laid_out(
         paper_bgcolor=CLEAR, plot_bgcolor=CLEAR, modebar=dict(bgcolor=CLEAR, color=NEUTRAL, activecolor=BLUE),
     )  # fmt: skip
     figure.update_layout(**layout)
-    figure.update_xaxes(gridcolor=GRID, zeroline=False)
-    figure.update_yaxes(gridcolor=GRID, zeroline=False)
+    figure.update_xaxes(gridcolor=GRID, zeroline=False, title_font_size=FONT_SIZE)
+    figure.update_yaxes(gridcolor=GRID, zeroline=False, title_font_size=FONT_SIZE)
     return figure
 
 # %% ../nbs/40_plots.ipynb #40-014

@@ -189,15 +189,19 @@ def run_notebook(made, address: str, name: str, seconds: float = 120, dark: bool
         await panel.context.ready;
         await panel.sessionContext.ready;
         await panel.sessionContext.session.kernel.info;
+        await panel.sessionContext.session.kernel.requestCommInfo({target_name: 'jupyter.widget'});
     }""")
     made.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000)
     if dark:
         made.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
     made.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
+    made.wait_for_timeout(1500)  # so that what JupyterLab hears of old widgets does not undo the news of new ones
     made.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
     done = """() => {
-        const cells = window.jupyterapp.shell.currentWidget.content.model.cells;
-        return [...cells].every((c) => c.type !== 'code' || c.executionState === 'idle' && c.executionCount !== null);
+        const cells = [...window.jupyterapp.shell.currentWidget.content.model.cells].filter((c) => c.type === 'code');
+        const failed = cells.flatMap((c) => c.toJSON().outputs).find((o) => o.output_type === 'error');
+        if (failed) throw new Error(`${failed.ename}: ${failed.evalue}`);
+        return cells.every((c) => c.executionState === 'idle' && c.executionCount !== null);
     }"""
     made.wait_for_function(done, timeout=1000 * seconds)
 

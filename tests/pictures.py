@@ -10,18 +10,37 @@ from PIL import Image
 
 SCHEMES = ("light", "dark")
 
-START = """from graves_nb.pretrained import load_model
-from graves_nb.sampling import write_samples
+START = """import torch
 from graves_nb import widgets as w
+from graves_nb.model import InkModel
+from graves_nb.pretrained import load_model
+from graves_nb.sampling import write, write_samples
+from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
+from graves_nb.training import Stage, TrainConfig, Trainer
 model = load_model()
 (sample,) = write_samples(model, ["watch it think"], bias=1, seed=3, trace=True)"""
+TRAINED = """torch.manual_seed(0)
+texts = ["hello", "yellow", "jelly", "holly", "low hello", "only he", "why", "hole", "lowly", "ho ho"]
+inks = write(model, texts, bias=1.5, seed=1)
+small = SynthesisNetwork(SynthesisConfig(n_chars=len(model.alphabet), hidden_size=100, n_layers=2))
+config = TrainConfig(points=50_000, batch_size=2, log_updates=4, warmup_updates=5, precision="fp32")
+small = InkModel(small, model.alphabet, model.scaler)
+x = w.TrainingMonitor(Trainer(small, [Stage(inks)], inks[:3], "run", config), "hello")
+x.start(); x._thread.join(); x.line.value = x._write_line(); x"""
 SHOWN = dict(
     studio="x = w.Studio(text='watch it think', seed=3); x.write(wait=True); x.player.position = 180; x",
     pad="x = w.InkPad(model); x.load(sample.ink); x",
     player="x = w.StrokePlayer(sample.ink); x.position = 150; x",
-    mixture="x = w.MixtureExplorer(model, sample.ink, sample.trace); x.step.value = 120; x",
+    mixture="x = w.MixtureExplorer(model, sample.ink, sample.trace); x.step.value = 128; x",
     window="x = w.WindowExplorer(model, sample.ink, sample.trace); x.step.value = 180; x",
+    training=TRAINED,
 )
+DRAWN = """() => {
+    const players = [...document.querySelectorAll('.graves-player canvas')].map((canvas) => canvas.dataset.points);
+    const figures = [...document.querySelectorAll('.js-plotly-plot')];
+    const wide = (figure) => figure._fullLayout && Math.abs(figure._fullLayout.width - figure.clientWidth) < 2;
+    return players.join() === '180,150' && figures.length === 4 && figures.every(wide);
+}"""
 
 
 SITE = dict(home="index.html", component="12_mixture.html", live="live.html", comparison="comparison.html")
@@ -35,10 +54,11 @@ def widgets() -> None:
         notebook.metadata.kernelspec = dict(name="python3", display_name="Python 3", language="python")
         nbformat.write(notebook, folder / "widgets.ipynb")
         with lab(folder) as address:
-            for scheme in SCHEMES:
-                with page(scheme, 1100, 5000) as made:
+            for scheme in ("light", "dark"):
+                with page(scheme, 1100, 6000) as made:
                     run_notebook(made, address, "widgets.ipynb", dark=scheme == "dark")
-                    made.wait_for_timeout(12_000)
+                    made.wait_for_function(DRAWN)
+                    made.wait_for_timeout(2000)
                     for widget, output in zip(SHOWN, made.locator(".jp-OutputArea-output").all(), strict=True):
                         keep(output.screenshot(), f"{widget}-{scheme}")
 

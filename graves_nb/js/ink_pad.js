@@ -55,7 +55,7 @@ function render({ model, el }) {
     const strokes = model.get("strokes");
     for (const stroke of drawing ? [...strokes, drawing] : strokes) path(context, stroke);
     context.fillStyle = "#d9622b";
-    if (model.get("show_seen") && !drawing) for (const [x, y] of model.get("seen")) context.fillRect(x - 1.5, y - 1.5, 3, 3);
+    if (model.get("show_seen") && !drawing) for (const [x, y] of model.get("seen")) context.fillRect(x - 1, y - 1, 2, 2);
     status.textContent = strokes.length ? `${strokes.length} stroke${strokes.length > 1 ? "s" : ""}` : "write here";
   }
 

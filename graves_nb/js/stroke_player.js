@@ -66,17 +66,19 @@ function render({ model, el }) {
 
   const count = () => model.get("strokes").reduce((sum, stroke) => sum + stroke.length, 0);
 
+  // Ink in the middle of a canvas that keeps its height, as large as fits.
   function size() {
     const [left, top, right, bottom] = model.get("box");
     const wide = Math.max(right - left, 1e-6);
     const high = Math.max(bottom - top, 1e-6);
-    const width = Math.max(el.clientWidth || 800, 200);
-    const scale = Math.min((width - 20) / wide, 160 / high);
-    return { left, top, scale, width, height: Math.max(high * scale + 20, 60) };
+    const width = Math.max(el.clientWidth, 200);
+    const height = 190;
+    const scale = Math.min((width - 40) / wide, (height - 30) / high);
+    return { x: (width - scale * (left + right)) / 2, y: (height - scale * (top + bottom)) / 2, scale, width, height };
   }
 
   function draw() {
-    const { left, top, scale, width, height } = size();
+    const { x: toRight, y: down, scale, width, height } = size();
     const dots = window.devicePixelRatio || 1;
     canvas.width = width * dots;
     canvas.height = height * dots;
@@ -84,21 +86,20 @@ function render({ model, el }) {
     canvas.style.height = `${height}px`;
     context.setTransform(dots, 0, 0, dots, 0, 0);
     context.lineJoin = context.lineCap = "round";
-    context.lineWidth = 2;
-    let rest = model.get("position");
+    context.lineWidth = 2.5;
+    context.strokeStyle = getComputedStyle(el).color;
     let pen = null;
     const ends = [];
     for (const [alpha, whole] of [[0.15, true], [1, false]]) {
       context.globalAlpha = alpha;
-      context.strokeStyle = getComputedStyle(el).color;
-      rest = whole ? Infinity : model.get("position");
+      let rest = whole ? Infinity : model.get("position");
       for (const stroke of model.get("strokes")) {
         const shown = stroke.slice(0, Math.min(stroke.length, Math.max(Math.floor(rest), 0)));
         rest -= stroke.length;
         if (!shown.length) continue;
         context.beginPath();
         shown.forEach(([x, y], i) => {
-          const at = [10 + (x - left) * scale, 10 + (y - top) * scale];
+          const at = [toRight + x * scale, down + y * scale];
           if (i) context.lineTo(...at);
           else context.moveTo(...at);
           pen = at;
@@ -114,6 +115,7 @@ function render({ model, el }) {
       context.arc(pen[0], pen[1], 4, 0, 7);
       context.fill();
     }
+    canvas.dataset.frames = Number(canvas.dataset.frames || 0) + 1;
     const points = model.get("strokes").flat();
     moveCursor(model.get("views"), points, Math.min(Math.max(Math.round(model.get("position")) - 1, 1), points.length - 1));
     canvas.dataset.points = ends.reduce((sum, n) => sum + n, 0);
