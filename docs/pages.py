@@ -11,6 +11,8 @@ import nbformat
 import plotly.io
 from nbformat.v4 import new_markdown_cell, new_output
 
+from graves_nb.plots import CLEAR, GRID, NEUTRAL
+
 VIEW, STATE = "application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json"
 FIGURE = "application/vnd.plotly.v1+json"
 FIGURE_ID = "figure-number"  # until the page is whole, and its figures are counted
@@ -71,9 +73,20 @@ def figure_html(figure: dict, root: str) -> str:
     layout = figure.setdefault("layout", {})
     layout.update(autosize=True)
     layout.pop("width", None)
+    on_any_page(layout)
     options = dict(include_plotlyjs=False, full_html=False, validate=False, div_id=FIGURE_ID)
-    body = plotly.io.to_html(figure, config=dict(displaylogo=False, responsive=True), **options)
+    config = dict(displaylogo=False, responsive=True, showSendToCloud=False)
+    body = plotly.io.to_html(figure, config=config, **options)
     return f'<script src="{root}_static/plotly.min.js"></script><div class="figure">{body}</div>'
+
+
+def on_any_page(layout: dict) -> None:
+    "Colours that can be read on a light page and on a dark one, for a figure in plotly's usual ones."
+    layout.setdefault("font", {}).setdefault("color", NEUTRAL)
+    template = layout.setdefault("template", {}).setdefault("layout", {})
+    template.update(paper_bgcolor=CLEAR, plot_bgcolor=CLEAR)
+    for axis in ("xaxis", "yaxis"):
+        template.setdefault(axis, {}).update(gridcolor=GRID, linecolor=GRID, zerolinecolor=GRID)
 
 
 def find(place, way: list):
