@@ -292,7 +292,7 @@ def keep_freed_memory() -> None:
     except (OSError, AttributeError, TypeError):
         return
     mallopt(-4, 0)  # M_MMAP_MAX: no separate mappings
-    mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: give nothing back below 2 GB
+    mallopt(-1, -1)  # M_TRIM_THRESHOLD: give nothing back
 
 # %% ../nbs/22_training.ipynb #22-027
 class Loop:
