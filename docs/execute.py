@@ -20,7 +20,7 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE, CACHE = ROOT / "graves_nb", ROOT / ".cache" / "docs" / "executed"
 TOGETHER = 2  # kernels at a time, of one thread each
-SECONDS = 300  # the most that a notebook may take
+SECONDS = 150  # the most that a notebook may take, in either of two tries
 LEFT_OUT = r"#\| *(slow|eval: *false)\b"  # cells that are not run
 STRICT = "import warnings\nwarnings.filterwarnings('error', module='graves_nb')"
 
@@ -59,8 +59,12 @@ def place_of(path: Path, notebook) -> Path:
     return CACHE / f"{path.stem}-{made_of.hexdigest()[:16]}.ipynb"
 
 
-def run(path: Path, place: Path, seconds: float, slow: bool) -> None:
-    "Run a notebook in its own folder and keep it with its outputs and the state of its widgets."
+class Stalled(NotebookError):
+    "A notebook took too long, or its kernel died."
+
+
+def executed(path: Path, seconds: float, slow: bool):
+    "A notebook with its outputs and the state of its widgets, run in its own folder."
     notebook, started = nbformat.read(path, as_version=4), []
     resources = {"metadata": {"path": str(path.parent)}}
     for cell in notebook.cells:
@@ -78,8 +82,18 @@ def run(path: Path, place: Path, seconds: float, slow: bool) -> None:
         raise NotebookError(f"{path.name} failed in this cell:\n\n{error}") from None
     except (TimeoutError, DeadKernelError):
         what = f"{path.name} took longer than {seconds:g} s, or its kernel died; this cell was running"
-        raise NotebookError(f"{what}:\n\n{started[-1]}") from None
+        raise Stalled(f"{what}:\n\n{started[-1]}") from None
     del notebook.cells[0]
+    return notebook
+
+
+def run(path: Path, place: Path, seconds: float, slow: bool) -> None:
+    "Run a notebook and keep it; once more if it stalls: a message of a widget may get lost, and be waited for in vain."
+    try:
+        notebook = executed(path, seconds, slow)
+    except Stalled as error:
+        print(f"{error}\n\nonce more ...", file=sys.stderr)
+        notebook = executed(path, seconds, slow)
     for old in place.parent.glob(f"{path.stem}-*.ipynb"):
         old.unlink()
     half = place.with_suffix(".part")
