@@ -13,14 +13,14 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE, CACHE = ROOT / "graves_nb", ROOT / ".cache" / "docs" / "executed"
 TOGETHER = 2  # kernels at a time, of one thread each
-SECONDS = 150  # the most that a notebook may take, in either of two tries
+SECONDS, TRIES = 150, 3  # the most that a notebook may take, and how often it may stall
 LEFT_OUT = r"#\| *(slow|eval: *false)\b"  # cells that are not run
 STRICT = "import warnings\nwarnings.filterwarnings('error', module='graves_nb')"
 
@@ -80,20 +80,24 @@ def executed(path: Path, seconds: float, slow: bool):
         asyncio.run(asyncio.wait_for(client.async_execute(), seconds))
     except CellExecutionError as error:
         raise NotebookError(f"{path.name} failed in this cell:\n\n{error}") from None
-    except (TimeoutError, DeadKernelError):
-        what = f"{path.name} took longer than {seconds:g} s, or its kernel died; this cell was running"
-        raise Stalled(f"{what}:\n\n{started[-1]}") from None
+    except (TimeoutError, RuntimeError) as error:  # the latter of a kernel that died
+        cell = started[-1] if started else "(none yet)"
+        what = f"{path.name} took longer than {seconds:g} s, or its kernel died ({error}); this cell was running"
+        raise Stalled(f"{what}:\n\n{cell}") from None
     del notebook.cells[0]
     return notebook
 
 
 def run(path: Path, place: Path, seconds: float, slow: bool) -> None:
-    "Run a notebook and keep it; once more if it stalls: a message of a widget may get lost, and be waited for in vain."
-    try:
-        notebook = executed(path, seconds, slow)
-    except Stalled as error:
-        print(f"{error}\n\nonce more ...", file=sys.stderr)
-        notebook = executed(path, seconds, slow)
+    "Run a notebook and keep it; again if it stalls: kernels that begin together may choose the same port."
+    for left in reversed(range(TRIES)):
+        try:
+            notebook = executed(path, seconds, slow)
+            break
+        except Stalled as error:
+            if not left:
+                raise
+            print(f"{error}\n\nonce more ...", file=sys.stderr)
     for old in place.parent.glob(f"{path.stem}-*.ipynb"):
         old.unlink()
     half = place.with_suffix(".part")

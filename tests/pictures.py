@@ -18,7 +18,7 @@ from graves_nb.sampling import write, write_samples
 from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
 from graves_nb.training import Stage, TrainConfig, Trainer
 model = load_model()
-(sample,) = write_samples(model, ["watch it think"], bias=1, seed=3, trace=True)"""
+(sample,) = write_samples(model, ["watch it think"], bias=1, seed=0, trace=True)"""
 TRAINED = """torch.manual_seed(0)
 texts = ["hello", "yellow", "jelly", "holly", "low hello", "only he", "why", "hole", "lowly", "ho ho"]
 inks = write(model, texts, bias=1.5, seed=1)
@@ -28,7 +28,7 @@ small = InkModel(small, model.alphabet, model.scaler)
 x = w.TrainingMonitor(Trainer(small, [Stage(inks)], inks[:3], "run", config), "hello")
 x.start(); x._thread.join(); x.line.value = x._write_line(); x"""
 SHOWN = dict(
-    studio="x = w.Studio(text='watch it think', seed=3); x.write(wait=True); x.player.position = 180; x",
+    studio="x = w.Studio(text='watch it think', seed=0); x.write(wait=True); x.player.position = 180; x",
     pad="x = w.InkPad(model); x.load(sample.ink); x",
     player="x = w.StrokePlayer(sample.ink); x.position = 150; x",
     mixture="x = w.MixtureExplorer(model, sample.ink, sample.trace); x.step.value = 128; x",
