@@ -15,7 +15,7 @@ from graves_nb.plots import CLEAR, GRID, NEUTRAL
 
 VIEW, STATE = "application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json"
 FIGURE = "application/vnd.plotly.v1+json"
-FIT = "graves_nb.widgets.Fit"  # has nothing to show either
+FIT = ".Fit"  # has nothing to show either, wherever it is defined
 FIGURE_ID = "figure-number"  # until the page is whole, and its figures are counted
 SILENT = {"LinkModel", "DirectionalLinkModel", "LayoutModel", "ButtonModel"}  # nothing to see without a kernel
 
@@ -152,7 +152,7 @@ def still_view(model_id: str, models: dict, root: str) -> list:
         state = with_buffers(model)
         return [figure_output(dict(data=state["_widget_data"], layout=state["_widget_layout"]), root)]
     if "_esm" in state:
-        return [] if state.get("_anywidget_id") == FIT else [alone_output(with_buffers(model), root)]
+        return [] if state.get("_anywidget_id", "").endswith(FIT) else [alone_output(with_buffers(model), root)]
     shown = control_html(name, state)
     return [html_output(f'<div class="still">{shown}</div>')] if shown else []
 
