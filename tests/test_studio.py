@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -271,11 +272,12 @@ def test_graves_lab_opens_the_studio(tmp_path):
     ]
     env = os.environ | dict(JUPYTER_RUNTIME_DIR=str(tmp_path / "runtime"), PYTHONPATH=str(ROOT))
     with log.open("wb") as out:
-        server = subprocess.Popen([*command, f"--port={port}", "--port-retries=0"], env=env, stdout=out, stderr=out)
+        command += [f"--port={port}", "--port-retries=0"]
+        server = subprocess.Popen(command, env=env, stdout=out, stderr=out, start_new_session=True)
         try:
             wait_for(f"http://127.0.0.1:{port}/api", server, log)
         finally:
-            server.terminate()
+            os.killpg(server.pid, signal.SIGTERM)  # JupyterLab, too, which the command waits for
             server.wait(20)
     assert f"{port}/lab/tree/studio.ipynb" in log.read_text()
     assert "Studio()" in (tmp_path / "studio.ipynb").read_text()
