@@ -124,9 +124,9 @@ def control_html(name: str, state: dict) -> str:
     label, value = html.escape(str(state.get("description") or "")), state.get("value")
     if name in ("HTMLModel", "HTMLMathModel"):
         return f"<div>{value}</div>"
-    if name in ("LabelModel",):
+    if name == "LabelModel":
         return f"<div>{html.escape(str(value))}</div>"
-    if "options" in str(state.keys()) and state.get("_options_labels"):
+    if state.get("_options_labels"):
         chosen = state["_options_labels"][state.get("index") or 0]
         return f"<label>{label} <select disabled><option>{html.escape(str(chosen))}</option></select></label>"
     if "min" in state and "max" in state:
@@ -185,10 +185,8 @@ def page_outputs(outputs: list, models: dict, root: str) -> list:
             made += page_outputs(shown, {}, root)
         elif FIGURE in data:
             made.append(figure_output(data[FIGURE], root))
-        elif "image/svg+xml" in data:
-            made.append(
-                html_output(data["image/svg+xml"])
-            )  # not as a file: its label is read, its ink follows the theme
+        elif "image/svg+xml" in data:  # not as a file: its label is read, its ink follows the theme
+            made.append(html_output(data["image/svg+xml"]))
         elif output.output_type == "stream" and output.name == "stderr":
             continue  # progress bars
         else:
