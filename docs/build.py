@@ -20,12 +20,13 @@ from pages import page_of, public_names  # noqa: E402
 
 WORK = ROOT / ".cache" / "docs"
 ROOMS = {
-    "Data": "0",
-    "Parts and networks": "1",
-    "Learning": "2",
-    "Using": "3",
-    "Showing": "4s",
-    "Shipping": "5",
+    "Files and data": "01",
+    "The paper": "2",
+    "Fast": "3",
+    "Learning": "4",
+    "Using": "5",
+    "Showing": "6s",
+    "Shipping": "7",
 }
 LIVE_WEIGHTS = "half"  # of the network in the page: exactly the one that is shipped
 HERO = dict(text="the pen moves by itself", bias=2, seed=0)  # on the first page

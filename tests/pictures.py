@@ -43,7 +43,7 @@ DRAWN = """() => {
 }"""
 
 
-SITE = dict(home="index.html", component="12_mixture.html", live="live.html", comparison="comparison.html")
+SITE = dict(home="index.html", component="23_mixture.html", live="live.html", comparison="comparison.html")
 
 
 def widgets() -> None:

@@ -30,7 +30,7 @@ follower = w.WindowExplorer(model, sample.ink, sample.trace)"""
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
-    for name in ("studio.ipynb", "41_widgets.ipynb"):
+    for name in ("studio.ipynb", "61_widgets.ipynb"):
         shutil.copy(ROOT / "nbs" / name, folder)
     cells = [nbformat.v4.new_code_cell(source) for source in (EXPLORERS, "explorer", "follower")]
     kernel = dict(kernelspec=dict(name="python3", display_name="Python 3", language="python"))
@@ -210,7 +210,7 @@ def test_the_studio_in_a_browser(address):
 
 def test_a_component_notebook_in_a_browser(address):
     with page() as made:
-        run_notebook(made, address, "41_widgets.ipynb")
+        run_notebook(made, address, "61_widgets.ipynb")
         player = made.locator(".graves-player").first
         player.scroll_into_view_if_needed()
         player.get_by_label("speed").select_option("0.25")

@@ -1,5 +1,5 @@
 /* Draws points with a network of peephole LSTM layers, a window over the text and a mixture output, many steps a call.
-   The equations are those of Graves (2013); the notebook 17_drawing holds the same loop in torch operations, which the
+   The equations are those of Graves (2013); the notebook 35_drawing holds the same loop in torch operations, which the
    tests compare with this. Every line's numbers are the same whatever lines are drawn beside it. Built with step.c. */
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* One time step of a peephole LSTM and of the soft window, forwards and backwards, for float32 rows.
-   The equations are those of Graves (2013); the notebooks 10_lstm and 15_synthesis hold the same steps
+   The equations are those of Graves (2013); the notebooks 21_lstm and 26_synthesis hold the same steps
    in torch operations, which the tests compare with these. Build: cc -O3 -march=native -ffast-math -shared. */
 
 #include <math.h>
