@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MixtureParameters', 'split_outputs', 'log1m_tanh2', 'component_log_density', 'log_density', 'mixture_loss_plain',
-           'mixture_loss', 'random_draws', 'sample_mixture', 'mixture_mean', 'mixture_mode']
+           'mixture_loss', 'random_draws', 'sample_mixture', 'mixture_mean', 'mixture_mode', 'MixtureHead']
 
 # %% ../nbs/23_mixture.ipynb #12-002
 import math
@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from .contracts import Part, register_head
 
 # %% ../nbs/23_mixture.ipynb #12-005
 class MixtureParameters(NamedTuple):
@@ -193,3 +195,65 @@ def mixture_mode(
     "The mean of the heaviest component: what a bias without bound would write."
     j = p.log_weights.argmax(-1, keepdim=True).unsqueeze(-1).expand(*p.means.shape[:-2], 1, 2)
     return p.means.gather(-2, j).squeeze(-2)
+
+# %% ../nbs/23_mixture.ipynb #66c07f0d
+@register_head("mixture")
+class MixtureHead(Part):
+    "Outputs as a mixture of M bivariate Gaussians and the probability that a stroke ends (sec. 4.1)."
+
+    equations = "mixture"
+    predicts = "offsets"
+
+    def __init__(
+        self,
+        n_mixtures: int = 20,  # M (sec. 4.2)
+    ):
+        self.n_mixtures, self.size = n_mixtures, 1 + 6 * n_mixtures
+
+    @classmethod
+    def of(
+        cls,
+        config,  # of a network
+    ) -> "MixtureHead":
+        "The head of a network."
+        return cls(config.n_mixtures)
+
+    def split(
+        self,
+        y: Tensor,  # outputs, (..., 1 + 6 M)
+        bias: float = 0.0,  # sharpens the mixture, (61, 62)
+    ) -> MixtureParameters:
+        "What the outputs say, (18)-(22)."
+        return split_outputs(y, bias)
+
+    def loss(
+        self,
+        y: Tensor,  # outputs, (..., 1 + 6 M)
+        target: Tensor,  # offsets with their end-of-stroke flag, (..., 3)
+    ) -> Tensor:  # nats, (...)
+        "The loss of each point, (26)."
+        return mixture_loss(y, target)
+
+    def mean(
+        self,
+        y: Tensor,  # outputs, (..., 1 + 6 M)
+    ) -> Tensor:  # (..., 2)
+        "The expected offset."
+        return mixture_mean(split_outputs(y))
+
+    def draws(
+        self,
+        steps: int,  # how many points
+        generator: torch.Generator,  # the source of every random draw
+    ) -> Tensor:  # (steps, 4)
+        "The random numbers that drawing points of one line consumes, one row a point."
+        return random_draws(steps, generator)
+
+    def sample(
+        self,
+        y: Tensor,  # outputs, (batch, 1 + 6 M)
+        draws: Tensor,  # a row of `draws` for each, (batch, 4)
+        bias: float = 0.0,  # sharpens the mixture, (61, 62)
+    ) -> Tensor:  # offsets with their end-of-stroke flag, (batch, 3)
+        "A point for each row."
+        return sample_mixture(split_outputs(y, bias), draws)
