@@ -6,24 +6,25 @@
 __all__ = ['FOLDINGS', 'Place', 'read_text', 'read_lines', 'show_foldings', 'equivalent', 'Replacement', 'Folded', 'fold',
            'UnwritableText', 'unwritable_message', 'unwritable', 'strip_blanks', 'single_line', 'writable']
 
-# %% ../nbs/09_texts.ipynb #6072356c
+# %% ../nbs/09_texts.ipynb #2db3d257
 import codecs
 import errno
 import io
 import re
+import shlex
 import stat
 import sys
 import unicodedata
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
-# %% ../nbs/09_texts.ipynb #aeaa13b1
+# %% ../nbs/09_texts.ipynb #127eb2e1
 MARKS = {
     codecs.BOM_UTF32_LE: "utf-32-le",
     codecs.BOM_UTF32_BE: "utf-32-be",
@@ -32,12 +33,12 @@ MARKS = {
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
 
-# %% ../nbs/09_texts.ipynb #eb7f5191
+# %% ../nbs/09_texts.ipynb #08f9e491
 def encoding_of(head: bytes) -> tuple[str, int]:
     "The encoding of what begins like this, and how many bytes its mark takes."
     return next(((name, len(mark)) for mark, name in MARKS.items() if head.startswith(mark)), ("utf-8", 0))
 
-# %% ../nbs/09_texts.ipynb #bfc60e53
+# %% ../nbs/09_texts.ipynb #196c219d
 NO_TEXT = {
     b"%PDF": "a PDF file",
     b"PK\x03\x04": "a ZIP file, as .docx, .odt and .xlsx are",
@@ -47,30 +48,47 @@ NO_TEXT = {
     b"\xd0\xcf\x11\xe0": "an old Office file",
 }
 
-# %% ../nbs/09_texts.ipynb #2c33c33e
+# %% ../nbs/09_texts.ipynb #5431873b
+def looks_like_utf16(data: bytes) -> str:
+    "UTF-16LE or UTF-16BE where every other byte is mostly zero, else nothing."
+    even, odd = (data[start::2].count(0) / max(1, len(data[start::2])) for start in (0, 1))
+    if max(even, odd) > 0.25 > 3 * min(even, odd):
+        return "UTF-16LE" if odd > even else "UTF-16BE"
+    return ""
+
+
+def iconv_words(encoding: str, name: str) -> str:
+    "The command that turns a file, or what comes through a pipe, into UTF-8."
+    command = f"iconv -f {encoding} -t UTF-8"
+    return f"pipe it through: {command}" if name in (STANDARD_INPUT, A_STREAM) else f"try: {command} {shlex.quote(name)}"
+
+# %% ../nbs/09_texts.ipynb #f9e7947e
+STANDARD_INPUT, A_STREAM = "standard input", "the stream"  # what they are called
+
+
 def looks_like(data: bytes, name: str) -> str:
     "What bytes that are no UTF-8 seem to be, and what to do."
     for head, kind in NO_TEXT.items():
         if data.startswith(head):
             return f"it is {kind}: save it as plain text in UTF-8"
-    zeros = [data[start::2].count(0) / max(1, len(data[start::2])) for start in (0, 1)]
-    if max(zeros) > 0.25 > 3 * min(zeros):
-        encoding = "UTF-16LE" if zeros[1] > zeros[0] else "UTF-16BE"
-        return f"it looks like {encoding} without its mark; try: iconv -f {encoding} -t UTF-8 {name}"
-    if data.count(0) or sum(byte < 32 and byte not in b"\t\n\v\f\r" for byte in data) > len(data) / 20:
+    if encoding := looks_like_utf16(data):
+        return f"it looks like {encoding} without its mark; {iconv_words(encoding, name)}"
+    if sum(byte < 32 and byte not in b"\t\n\v\f\r" for byte in data) > len(data) / 20:
         return "it does not look like a text at all"
+    if sum(c > "\x7f" for c in data.decode("utf-8", "ignore")) > data.decode("utf-8", "replace").count("\ufffd"):
+        return "most of it is UTF-8: it is damaged there, or two encodings are mixed"
     kind = "Windows-1252" if any(128 <= byte < 160 for byte in data) else "Latin-1 or Windows-1252"
-    return f"it looks like {kind}; try: iconv -f WINDOWS-1252 -t UTF-8 {name}"
+    return f"it looks like {kind}; {iconv_words('WINDOWS-1252', name)}"
 
-# %% ../nbs/09_texts.ipynb #51b3f338
+# %% ../nbs/09_texts.ipynb #00910ca5
 def name_of_source(source) -> str:
     "What messages call it."
     if isinstance(source, str | Path):
-        return "standard input" if str(source) == "-" else str(source)
+        return STANDARD_INPUT if str(source) == "-" else str(source)
     name = getattr(source, "name", None)
-    return "standard input" if name == "<stdin>" else name if isinstance(name, str) else "the stream"
+    return STANDARD_INPUT if name == "<stdin>" else name if isinstance(name, str) else A_STREAM
 
-# %% ../nbs/09_texts.ipynb #d7bf95e1
+# %% ../nbs/09_texts.ipynb #eb46db53
 def check_readable(path: Path) -> None:
     "An OSError that says why, where there is no file to read."
     try:
@@ -84,7 +102,7 @@ def check_readable(path: Path) -> None:
     if is_folder:
         raise IsADirectoryError(errno.EISDIR, f"cannot read {path}: it is a folder")
 
-# %% ../nbs/09_texts.ipynb #ecbc5c12
+# %% ../nbs/09_texts.ipynb #d20cb6b3
 @contextmanager
 def opened(source) -> Iterator[BinaryIO]:
     "The bytes of a path, of `-` or of a stream; only what is opened here is closed."
@@ -97,12 +115,14 @@ def opened(source) -> Iterator[BinaryIO]:
             yield stream
         return
     stream = sys.stdin if isinstance(source, str | Path) else source
+    if stream is None:
+        raise ValueError("there is no standard input to read from")
     stream = getattr(stream, "buffer", stream)
     if isinstance(stream, io.TextIOBase) or not hasattr(stream, "read"):
         raise TypeError(f"a text is read from a path, - or a stream of bytes, not from {type(source).__name__}")
     yield stream
 
-# %% ../nbs/09_texts.ipynb #d72edd61
+# %% ../nbs/09_texts.ipynb #b4c76f57
 @dataclass
 class Reader:
     "How far a text has been read."
@@ -110,6 +130,13 @@ class Reader:
     name: str
     line: int = 1  # of the next character
     column: int = 1
+    head: bytes = b""  # what it began with, to tell what it is
+
+    def see(self, chunk: bytes) -> bytes:
+        "Keep the beginning."
+        if len(self.head) < 1 << 16:
+            self.head += chunk
+        return chunk
 
     def advance(self, text: str) -> None:
         "Move on by a piece of text whose line ends are all \\n."
@@ -122,10 +149,11 @@ class Reader:
         where = f"{self.name}, line {self.line}, column {self.column}"
         byte = f"byte 0x{error.object[error.start]:02X} is no {error.encoding.upper()}"
         if error.encoding == "utf-8":
-            return ValueError(f"{where}: {byte}: {looks_like(error.object, self.name)}")
+            seen = self.head if error.object in self.head else self.head + error.object
+            return ValueError(f"{where}: {byte}: {looks_like(seen, self.name)}")
         return ValueError(f"{where}: {byte}, as which its mark announces it: the file is damaged or cut short")
 
-# %% ../nbs/09_texts.ipynb #424e4a59
+# %% ../nbs/09_texts.ipynb #2fdd3b20
 def read_chunks(stream: BinaryIO) -> Iterator[bytes]:
     "Bytes as they come, the first chunk long enough to tell a mark."
     read, chunk = getattr(stream, "read1", stream.read), b""
@@ -139,10 +167,10 @@ def read_chunks(stream: BinaryIO) -> Iterator[bytes]:
     if chunk:
         yield chunk
 
-# %% ../nbs/09_texts.ipynb #0f1af815
+# %% ../nbs/09_texts.ipynb #6122d90d
 def read_pieces(stream: BinaryIO, reader: Reader) -> Iterator[str]:
     "The text in pieces as they come: decoded, without marks, lines ended by \\n."
-    chunks, ends = read_chunks(stream), io.IncrementalNewlineDecoder(None, translate=True)
+    chunks, ends = map(reader.see, read_chunks(stream)), io.IncrementalNewlineDecoder(None, translate=True)
     first = next(chunks, b"")
     encoding, mark = encoding_of(first)
     decode = codecs.getincrementaldecoder(encoding)().decode
@@ -164,18 +192,19 @@ def read_pieces(stream: BinaryIO, reader: Reader) -> Iterator[str]:
         raise reader.failure(error) from None
     yield ends.decode("", True)
 
-# %% ../nbs/09_texts.ipynb #32931ccc
+# %% ../nbs/09_texts.ipynb #f652713a
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\x80-\x84\x86-\x9f]")
 
-# %% ../nbs/09_texts.ipynb #eebe4741
+# %% ../nbs/09_texts.ipynb #38e7b04b
 def check_controls(text: str, name: str, line: int = 1) -> None:
     "A ValueError that names control characters and where they are; `line` is the number of the first line."
     found = [Place(text[at], line + row - 1, column) for at, row, column in located(text, CONTROLS)]
     if found:
-        advice = looks_like(text.encode("utf-8", "replace"), name) if "\0" in text else "remove them"
+        encoding = looks_like_utf16(text.encode("utf-8", "replace"))
+        advice = f"it looks like {encoding} without its mark; {iconv_words(encoding, name)}" if encoding else "remove them"
         raise ValueError(f"{name} holds control characters: {place_words(found)}; {advice}")
 
-# %% ../nbs/09_texts.ipynb #cd1db066
+# %% ../nbs/09_texts.ipynb #1607254f
 def line_starts_of(text: str) -> list[int]:
     "Where each line of a text begins."
     return [0, *(match.end() for match in re.finditer(r"\r\n|\n|\r", text))]
@@ -188,7 +217,7 @@ def located(text: str, pattern: re.Pattern) -> Iterator[tuple[int, int, int]]:
         line = bisect_right(starts, match.start())
         yield match.start(), line, match.start() - starts[line - 1] + 1
 
-# %% ../nbs/09_texts.ipynb #626af3b9
+# %% ../nbs/09_texts.ipynb #aa30a07a
 class Place(NamedTuple):
     "A character that cannot be used, and where it stands."
 
@@ -196,7 +225,7 @@ class Place(NamedTuple):
     line: int  # from 1
     column: int  # from 1, in characters
 
-# %% ../nbs/09_texts.ipynb #fa36f6e2
+# %% ../nbs/09_texts.ipynb #96ccc6a3
 def name_character(character: str) -> str:
     "A character as a message shows it: itself in quotes, or its number and name where it cannot be seen."
     if len(character) > 4:
@@ -215,7 +244,7 @@ def place_words(places: Collection[Place], most: int = 10) -> str:
     rest = len(places) - most
     return "; ".join(words) + (f" and {rest:,} more" if rest > 0 else "")
 
-# %% ../nbs/09_texts.ipynb #c05b3718
+# %% ../nbs/09_texts.ipynb #877b23c7
 def read_text(
     source: str | Path | BinaryIO,  # a file; - for standard input; a stream of bytes, which is read once and left open
 ) -> str:
@@ -230,7 +259,7 @@ def read_text(
     check_controls(text, name)
     return text
 
-# %% ../nbs/09_texts.ipynb #f92d0a93
+# %% ../nbs/09_texts.ipynb #117d12c0
 def read_lines(
     source: str | Path | BinaryIO,  # a file; - for standard input; a stream of bytes, which is read once and left open
 ) -> Iterator[tuple[int, str]]:  # number of the line from 1, the line without its end
@@ -239,7 +268,7 @@ def read_lines(
         check_readable(Path(source))
     return _lines(source, name_of_source(source))
 
-# %% ../nbs/09_texts.ipynb #1366ac45
+# %% ../nbs/09_texts.ipynb #0040bd4a
 def _lines(source, name: str) -> Iterator[tuple[int, str]]:
     "Lines cut from the pieces of `source`."
     number, parts = 1, []
@@ -259,7 +288,7 @@ def _lines(source, name: str) -> Iterator[tuple[int, str]]:
         elif number == 1:
             raise ValueError(f"{name} is empty: there is no text in it")
 
-# %% ../nbs/09_texts.ipynb #59b836e1
+# %% ../nbs/09_texts.ipynb #95b2c774
 def characters(*ranges: tuple[int, int]) -> str:
     "All characters from a first to a last code point."
     return "".join(chr(i) for first, last in ranges for i in range(first, last + 1))
@@ -271,7 +300,7 @@ INVISIBLE = "\u00ad\u034f\u061c\u180e\u20e3\ufeff" + characters(
 )
 SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-", strict=True))
 
-# %% ../nbs/09_texts.ipynb #97ccc6c9
+# %% ../nbs/09_texts.ipynb #f8adf16e
 EQUIVALENTS = {  # what is written: what is brought
     " ": SPACES,
     "": INVISIBLE,
@@ -326,13 +355,13 @@ EQUIVALENTS = {  # what is written: what is brought
     "D": "Ð",
 }
 
-# %% ../nbs/09_texts.ipynb #dd1bc68d
+# %% ../nbs/09_texts.ipynb #23f5f1eb
 FOLDINGS: Mapping[str, str] = MappingProxyType(
     {character: written for written, brought in EQUIVALENTS.items() for character in brought}
     | {character: f"^{digit}" for character, digit in SUPERSCRIPTS.items()}
 )  # what is written for a character that an alphabet lacks; Unicode's own equivalents come after it
 
-# %% ../nbs/09_texts.ipynb #3a5f2570
+# %% ../nbs/09_texts.ipynb #22cf4c7a
 def show_foldings(
     table: Mapping[str, str] = FOLDINGS,  # character: what is written for it
 ) -> str:  # a line for each text that is written
@@ -347,12 +376,12 @@ def show_foldings(
         for written, brought in rows
     )
 
-# %% ../nbs/09_texts.ipynb #a69d6a38
+# %% ../nbs/09_texts.ipynb #4dee6bd0
 def replacement_words(written: str) -> str:
     "What is written, so that it can be read in a message."
     return {"": "nothing", " ": "a blank", "\n": "a line end"}.get(written, written)
 
-# %% ../nbs/09_texts.ipynb #f2bdb32f
+# %% ../nbs/09_texts.ipynb #d9049871
 def spellings(character: str, table: Mapping[str, str]) -> Iterator[str]:
     "What could be written for a character, the best first."
     if character in table:
@@ -368,7 +397,7 @@ def spellings(character: str, table: Mapping[str, str]) -> Iterator[str]:
     if compatible != character and not compatible.startswith(" "):  # an accent on a blank is no blank
         yield compatible
 
-# %% ../nbs/09_texts.ipynb #41000924
+# %% ../nbs/09_texts.ipynb #e225b599
 def equivalent(
     text: str,  # a character, or several
     symbols: Collection[str],  # the characters that can be written
@@ -387,26 +416,30 @@ def equivalent(
         parts.append(part)
     return "".join(parts)
 
-# %% ../nbs/09_texts.ipynb #ed87c7cc
-def belongs(character: str, cluster: str) -> bool:
-    "Whether a character goes on with the cluster before it: an accent, a part of a Hangul syllable, the end of \\r\\n."
-    if cluster[-1] in "\r\n\v\f\x85\u2028\u2029":
-        return cluster == "\r" and character == "\n"
+# %% ../nbs/09_texts.ipynb #7f0cab7b
+LINE_ENDS = "\n\r\v\f\x85\u2028\u2029"
+
+
+def belongs(character: str, first: str, last: str) -> bool:
+    "Whether a character goes on with a cluster: an accent, a part of a Hangul syllable, the end of \\r\\n."
+    if last in LINE_ENDS:
+        return last == "\r" and character == "\n"
     if character.isascii():
         return False
-    hangul = "\u1160" <= character <= "\u11ff" and ("\u1100" <= cluster[0] <= "\u115f" or "\uac00" <= cluster[0] <= "\ud7a3")
+    hangul = "\u1160" <= character <= "\u11ff" and ("\u1100" <= first <= "\u115f" or "\uac00" <= first <= "\ud7a3")
     return hangul or unicodedata.category(character)[0] == "M"
 
 
-def clusters(text: str) -> Iterator[tuple[int, str]]:
+def clusters(text: str, longest: int = 64) -> Iterator[tuple[int, str]]:
     "Each character of a text with what belongs to it, and where it begins."
     start = 0
     for end in range(1, len(text) + 1):
-        if end == len(text) or not belongs(text[end], text[start:end]):
+        whole = end == len(text) or end - start == longest
+        if whole or not belongs(text[end], text[start], text[end - 1]):
             yield start, text[start:end]
             start = end
 
-# %% ../nbs/09_texts.ipynb #8a90c7ab
+# %% ../nbs/09_texts.ipynb #891e4983
 def fold_cluster(cluster: str, symbols: Collection[str], table: Mapping[str, str]) -> tuple[str, str | None]:
     "A cluster as Unicode composes it, and what is written for it; None where nothing can be."
     if cluster == "\r\n":
@@ -416,7 +449,7 @@ def fold_cluster(cluster: str, symbols: Collection[str], table: Mapping[str, str
     composed = unicodedata.normalize("NFC", cluster)
     return composed, "\n" if composed == "\r" else equivalent(composed, symbols, table)
 
-# %% ../nbs/09_texts.ipynb #642e980b
+# %% ../nbs/09_texts.ipynb #fa326772
 def joined(before: str, cluster: str, written: str, symbols: Collection[str]) -> str:
     "What is written for a cluster that stands after `before`."
     if before in SUPERSCRIPTS and cluster in SUPERSCRIPTS:
@@ -425,7 +458,7 @@ def joined(before: str, cluster: str, written: str, symbols: Collection[str]) ->
         return f" {written}"
     return written
 
-# %% ../nbs/09_texts.ipynb #89852b0e
+# %% ../nbs/09_texts.ipynb #1543ff3a
 class Replacement(NamedTuple):
     "A character, what is written for it, and how often."
 
@@ -433,7 +466,7 @@ class Replacement(NamedTuple):
     written: str  # what is written; "" where it is left out
     times: int  # how often
 
-# %% ../nbs/09_texts.ipynb #0206691e
+# %% ../nbs/09_texts.ipynb #cdda0413
 @dataclass(frozen=True)
 class Folded:
     "A text as it can be written, and what that took."
@@ -446,7 +479,7 @@ class Folded:
         "What was replaced, in one line, `hint` at its end; empty where nothing was."
         return replaced_words(self.replaced, hint)
 
-# %% ../nbs/09_texts.ipynb #3dd1f90d
+# %% ../nbs/09_texts.ipynb #6ada7184
 def replaced_words(replaced: Collection[Replacement], hint: str = "", most: int = 10) -> str:
     "Replacements in one line, the most frequent first."
     if not replaced:
@@ -457,7 +490,7 @@ def replaced_words(replaced: Collection[Replacement], hint: str = "", most: int 
     more = f" and {rest} more kinds" if rest > 0 else ""
     return f"{total:,} character{'s' * (total > 1)} replaced: {', '.join(words)}{more}{f'; {hint}' * bool(hint)}"
 
-# %% ../nbs/09_texts.ipynb #2d97b962
+# %% ../nbs/09_texts.ipynb #1b49013f
 def fold(
     text: str,  # any string
     symbols: Collection[str],  # the characters that can be written, an alphabet's
@@ -468,9 +501,12 @@ def fold(
     symbols = frozenset(symbols)
     if symbols.issuperset(text.replace("\n", "")):
         return Folded(text)
-    starts, replaced, refused, pieces, before = line_starts_of(text), Counter(), [], [], ""
+    starts, replaced, refused, pieces = line_starts_of(text), Counter(), [], []
+    known, before = {}, ""
     for at, cluster in clusters(text):
-        composed, written = fold_cluster(cluster, symbols, table)
+        if cluster not in known:
+            known[cluster] = fold_cluster(cluster, symbols, table)
+        composed, written = known[cluster]
         if written is not None:
             pieces.append(joined(before, composed, written, symbols))
             replaced.update([(composed, written)] if written != composed else [])
@@ -482,7 +518,7 @@ def fold(
         before = composed
     return Folded("".join(pieces), tuple(Replacement(*key, n) for key, n in replaced.items()), tuple(refused))
 
-# %% ../nbs/09_texts.ipynb #339c24fe
+# %% ../nbs/09_texts.ipynb #98bd29cd
 class UnwritableText(ValueError):
     "A text that an alphabet cannot write."
 
@@ -498,7 +534,7 @@ class UnwritableText(ValueError):
     def __str__(self) -> str:
         return self.args[0]
 
-# %% ../nbs/09_texts.ipynb #9371f567
+# %% ../nbs/09_texts.ipynb #91964388
 def unwritable_message(
     text: str,  # as it was brought
     refused: Collection[Place],  # what has no equivalent
@@ -514,18 +550,24 @@ def unwritable_message(
         instead = "nothing else is in it"
     return f"cannot write {named} in {where}: {place_words(refused, most)}; {instead}"
 
-# %% ../nbs/09_texts.ipynb #ed701d72
+# %% ../nbs/09_texts.ipynb #17feaab0
+SEVERAL_LINES = "--page (write_page) sets them on a page, --from FILE writes each by itself"
+
+# %% ../nbs/09_texts.ipynb #7de8367a
 def unwritable(
     text: str,  # as it was brought
     symbols: Collection[str],  # the characters that can be written
 ) -> UnwritableText:
-    "The error, to be raised, that names every character of `text` outside `symbols`."
+    "The error, to be raised, that names every character of `text` outside `symbols`, line ends too."
     outside = re.compile(f"[^{re.escape(''.join(symbols))}]" if symbols else r"[\s\S]")
     refused = tuple(Place(text[at], line, column) for at, line, column in located(text, outside))
     nearest = fold(text, symbols).text.strip()
-    return UnwritableText(unwritable_message(text, refused, nearest), refused, nearest)
+    several = "\n" in nearest and "\n" not in symbols
+    nearest = nearest.replace("\n", " " if " " in symbols else "") if several else nearest
+    message = unwritable_message(text, refused, nearest) + f"; of several lines, {SEVERAL_LINES}" * several
+    return UnwritableText(message, refused, nearest)
 
-# %% ../nbs/09_texts.ipynb #9c0676f1
+# %% ../nbs/09_texts.ipynb #55915557
 def strip_blanks(
     text: str,  # with any blanks and line ends around it
 ) -> str:
@@ -536,19 +578,16 @@ def strip_blanks(
         raise ValueError("there is nothing to write: the text is blank")
     return stripped
 
-# %% ../nbs/09_texts.ipynb #756e772a
+# %% ../nbs/09_texts.ipynb #d349eb4c
 def single_line(
     text: str,  # to be written as one line
 ) -> str:
     "The text, if it is one line; else a ValueError that says what writes several."
     if lines := text.count("\n"):
-        raise ValueError(
-            f"the text has {lines + 1:,} lines and one is written: --page (write_page) sets them on a page, "
-            "--from FILE writes each by itself"
-        )
+        raise ValueError(f"the text has {lines + 1:,} lines and one is written: {SEVERAL_LINES}")
     return text
 
-# %% ../nbs/09_texts.ipynb #43a3027e
+# %% ../nbs/09_texts.ipynb #d321cab3
 def writable(
     text: str,  # what somebody wants written
     symbols: Collection[str],  # the characters that can be, an alphabet's
@@ -560,4 +599,4 @@ def writable(
     if folded.refused:
         nearest = (folded if table else fold(text, symbols)).text.strip()
         raise UnwritableText(unwritable_message(text, folded.refused, nearest), folded.refused, nearest)
-    return Folded(strip_blanks(folded.text), folded.replaced)
+    return Folded(strip_blanks(folded.text or text and " "), folded.replaced)  # of invisible characters nothing is left
