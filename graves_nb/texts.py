@@ -6,7 +6,7 @@
 __all__ = ['FOLDINGS', 'Place', 'read_text', 'read_lines', 'show_foldings', 'equivalent', 'Replacement', 'Folded', 'fold',
            'UnwritableText', 'unwritable_message', 'unwritable', 'strip_blanks', 'single_line', 'writable']
 
-# %% ../nbs/09_texts.ipynb #2db3d257
+# %% ../nbs/09_texts.ipynb #0136f6ce
 import codecs
 import errno
 import io
@@ -24,7 +24,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
-# %% ../nbs/09_texts.ipynb #127eb2e1
+# %% ../nbs/09_texts.ipynb #17818773
 MARKS = {
     codecs.BOM_UTF32_LE: "utf-32-le",
     codecs.BOM_UTF32_BE: "utf-32-be",
@@ -33,12 +33,12 @@ MARKS = {
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
 
-# %% ../nbs/09_texts.ipynb #08f9e491
+# %% ../nbs/09_texts.ipynb #aac3679c
 def encoding_of(head: bytes) -> tuple[str, int]:
     "The encoding of what begins like this, and how many bytes its mark takes."
     return next(((name, len(mark)) for mark, name in MARKS.items() if head.startswith(mark)), ("utf-8", 0))
 
-# %% ../nbs/09_texts.ipynb #196c219d
+# %% ../nbs/09_texts.ipynb #5e40c960
 NO_TEXT = {
     b"%PDF": "a PDF file",
     b"PK\x03\x04": "a ZIP file, as .docx, .odt and .xlsx are",
@@ -48,7 +48,7 @@ NO_TEXT = {
     b"\xd0\xcf\x11\xe0": "an old Office file",
 }
 
-# %% ../nbs/09_texts.ipynb #5431873b
+# %% ../nbs/09_texts.ipynb #e54d9e92
 def looks_like_utf16(data: bytes) -> str:
     "UTF-16LE or UTF-16BE where every other byte is mostly zero, else nothing."
     even, odd = (data[start::2].count(0) / max(1, len(data[start::2])) for start in (0, 1))
@@ -62,7 +62,7 @@ def iconv_words(encoding: str, name: str) -> str:
     command = f"iconv -f {encoding} -t UTF-8"
     return f"pipe it through: {command}" if name in (STANDARD_INPUT, A_STREAM) else f"try: {command} {shlex.quote(name)}"
 
-# %% ../nbs/09_texts.ipynb #f9e7947e
+# %% ../nbs/09_texts.ipynb #4aba0bff
 STANDARD_INPUT, A_STREAM = "standard input", "the stream"  # what they are called
 
 
@@ -80,7 +80,7 @@ def looks_like(data: bytes, name: str) -> str:
     kind = "Windows-1252" if any(128 <= byte < 160 for byte in data) else "Latin-1 or Windows-1252"
     return f"it looks like {kind}; {iconv_words('WINDOWS-1252', name)}"
 
-# %% ../nbs/09_texts.ipynb #00910ca5
+# %% ../nbs/09_texts.ipynb #e9523afb
 def name_of_source(source) -> str:
     "What messages call it."
     if isinstance(source, str | Path):
@@ -88,7 +88,7 @@ def name_of_source(source) -> str:
     name = getattr(source, "name", None)
     return STANDARD_INPUT if name == "<stdin>" else name if isinstance(name, str) else A_STREAM
 
-# %% ../nbs/09_texts.ipynb #eb46db53
+# %% ../nbs/09_texts.ipynb #14aca4c9
 def check_readable(path: Path) -> None:
     "An OSError that says why, where there is no file to read."
     try:
@@ -102,7 +102,7 @@ def check_readable(path: Path) -> None:
     if is_folder:
         raise IsADirectoryError(errno.EISDIR, f"cannot read {path}: it is a folder")
 
-# %% ../nbs/09_texts.ipynb #d20cb6b3
+# %% ../nbs/09_texts.ipynb #232e042a
 @contextmanager
 def opened(source) -> Iterator[BinaryIO]:
     "The bytes of a path, of `-` or of a stream; only what is opened here is closed."
@@ -122,7 +122,7 @@ def opened(source) -> Iterator[BinaryIO]:
         raise TypeError(f"a text is read from a path, - or a stream of bytes, not from {type(source).__name__}")
     yield stream
 
-# %% ../nbs/09_texts.ipynb #b4c76f57
+# %% ../nbs/09_texts.ipynb #e2bd51fa
 @dataclass
 class Reader:
     "How far a text has been read."
@@ -153,7 +153,7 @@ class Reader:
             return ValueError(f"{where}: {byte}: {looks_like(seen, self.name)}")
         return ValueError(f"{where}: {byte}, as which its mark announces it: the file is damaged or cut short")
 
-# %% ../nbs/09_texts.ipynb #2fdd3b20
+# %% ../nbs/09_texts.ipynb #fec7a8c1
 def read_chunks(stream: BinaryIO) -> Iterator[bytes]:
     "Bytes as they come, the first chunk long enough to tell a mark."
     read, chunk = getattr(stream, "read1", stream.read), b""
@@ -167,7 +167,7 @@ def read_chunks(stream: BinaryIO) -> Iterator[bytes]:
     if chunk:
         yield chunk
 
-# %% ../nbs/09_texts.ipynb #6122d90d
+# %% ../nbs/09_texts.ipynb #d7872a08
 def read_pieces(stream: BinaryIO, reader: Reader) -> Iterator[str]:
     "The text in pieces as they come: decoded, without marks, lines ended by \\n."
     chunks, ends = map(reader.see, read_chunks(stream)), io.IncrementalNewlineDecoder(None, translate=True)
@@ -192,10 +192,10 @@ def read_pieces(stream: BinaryIO, reader: Reader) -> Iterator[str]:
         raise reader.failure(error) from None
     yield ends.decode("", True)
 
-# %% ../nbs/09_texts.ipynb #f652713a
+# %% ../nbs/09_texts.ipynb #42fad3c8
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\x80-\x84\x86-\x9f]")
 
-# %% ../nbs/09_texts.ipynb #38e7b04b
+# %% ../nbs/09_texts.ipynb #2a566921
 def check_controls(text: str, name: str, line: int = 1) -> None:
     "A ValueError that names control characters and where they are; `line` is the number of the first line."
     found = [Place(text[at], line + row - 1, column) for at, row, column in located(text, CONTROLS)]
@@ -204,7 +204,7 @@ def check_controls(text: str, name: str, line: int = 1) -> None:
         advice = f"it looks like {encoding} without its mark; {iconv_words(encoding, name)}" if encoding else "remove them"
         raise ValueError(f"{name} holds control characters: {place_words(found)}; {advice}")
 
-# %% ../nbs/09_texts.ipynb #1607254f
+# %% ../nbs/09_texts.ipynb #8f7e0975
 def line_starts_of(text: str) -> list[int]:
     "Where each line of a text begins."
     return [0, *(match.end() for match in re.finditer(r"\r\n|\n|\r", text))]
@@ -217,7 +217,7 @@ def located(text: str, pattern: re.Pattern) -> Iterator[tuple[int, int, int]]:
         line = bisect_right(starts, match.start())
         yield match.start(), line, match.start() - starts[line - 1] + 1
 
-# %% ../nbs/09_texts.ipynb #aa30a07a
+# %% ../nbs/09_texts.ipynb #bebf4e4a
 class Place(NamedTuple):
     "A character that cannot be used, and where it stands."
 
@@ -225,7 +225,7 @@ class Place(NamedTuple):
     line: int  # from 1
     column: int  # from 1, in characters
 
-# %% ../nbs/09_texts.ipynb #96ccc6a3
+# %% ../nbs/09_texts.ipynb #f444ce33
 def name_character(character: str) -> str:
     "A character as a message shows it: itself in quotes, or its number and name where it cannot be seen."
     if len(character) > 4:
@@ -244,7 +244,7 @@ def place_words(places: Collection[Place], most: int = 10) -> str:
     rest = len(places) - most
     return "; ".join(words) + (f" and {rest:,} more" if rest > 0 else "")
 
-# %% ../nbs/09_texts.ipynb #877b23c7
+# %% ../nbs/09_texts.ipynb #58d29d72
 def read_text(
     source: str | Path | BinaryIO,  # a file; - for standard input; a stream of bytes, which is read once and left open
 ) -> str:
@@ -259,7 +259,7 @@ def read_text(
     check_controls(text, name)
     return text
 
-# %% ../nbs/09_texts.ipynb #117d12c0
+# %% ../nbs/09_texts.ipynb #66101170
 def read_lines(
     source: str | Path | BinaryIO,  # a file; - for standard input; a stream of bytes, which is read once and left open
 ) -> Iterator[tuple[int, str]]:  # number of the line from 1, the line without its end
@@ -268,7 +268,7 @@ def read_lines(
         check_readable(Path(source))
     return _lines(source, name_of_source(source))
 
-# %% ../nbs/09_texts.ipynb #0040bd4a
+# %% ../nbs/09_texts.ipynb #8837983d
 def _lines(source, name: str) -> Iterator[tuple[int, str]]:
     "Lines cut from the pieces of `source`."
     number, parts = 1, []
@@ -288,7 +288,7 @@ def _lines(source, name: str) -> Iterator[tuple[int, str]]:
         elif number == 1:
             raise ValueError(f"{name} is empty: there is no text in it")
 
-# %% ../nbs/09_texts.ipynb #95b2c774
+# %% ../nbs/09_texts.ipynb #3f81e86d
 def characters(*ranges: tuple[int, int]) -> str:
     "All characters from a first to a last code point."
     return "".join(chr(i) for first, last in ranges for i in range(first, last + 1))
@@ -300,7 +300,7 @@ INVISIBLE = "\u00ad\u034f\u061c\u180e\u20e3\ufeff" + characters(
 )
 SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-", strict=True))
 
-# %% ../nbs/09_texts.ipynb #f8adf16e
+# %% ../nbs/09_texts.ipynb #142f459f
 EQUIVALENTS = {  # what is written: what is brought
     " ": SPACES,
     "": INVISIBLE,
@@ -355,13 +355,13 @@ EQUIVALENTS = {  # what is written: what is brought
     "D": "Ð",
 }
 
-# %% ../nbs/09_texts.ipynb #23f5f1eb
+# %% ../nbs/09_texts.ipynb #3f995156
 FOLDINGS: Mapping[str, str] = MappingProxyType(
     {character: written for written, brought in EQUIVALENTS.items() for character in brought}
     | {character: f"^{digit}" for character, digit in SUPERSCRIPTS.items()}
 )  # what is written for a character that an alphabet lacks; Unicode's own equivalents come after it
 
-# %% ../nbs/09_texts.ipynb #22cf4c7a
+# %% ../nbs/09_texts.ipynb #4f56ba1a
 def show_foldings(
     table: Mapping[str, str] = FOLDINGS,  # character: what is written for it
 ) -> str:  # a line for each text that is written
@@ -376,12 +376,12 @@ def show_foldings(
         for written, brought in rows
     )
 
-# %% ../nbs/09_texts.ipynb #4dee6bd0
+# %% ../nbs/09_texts.ipynb #9eb4f76c
 def replacement_words(written: str) -> str:
     "What is written, so that it can be read in a message."
     return {"": "nothing", " ": "a blank", "\n": "a line end"}.get(written, written)
 
-# %% ../nbs/09_texts.ipynb #d9049871
+# %% ../nbs/09_texts.ipynb #898c7fbb
 def spellings(character: str, table: Mapping[str, str]) -> Iterator[str]:
     "What could be written for a character, the best first."
     if character in table:
@@ -397,7 +397,7 @@ def spellings(character: str, table: Mapping[str, str]) -> Iterator[str]:
     if compatible != character and not compatible.startswith(" "):  # an accent on a blank is no blank
         yield compatible
 
-# %% ../nbs/09_texts.ipynb #e225b599
+# %% ../nbs/09_texts.ipynb #c2caf75b
 def equivalent(
     text: str,  # a character, or several
     symbols: Collection[str],  # the characters that can be written
@@ -416,7 +416,7 @@ def equivalent(
         parts.append(part)
     return "".join(parts)
 
-# %% ../nbs/09_texts.ipynb #7f0cab7b
+# %% ../nbs/09_texts.ipynb #539239df
 LINE_ENDS = "\n\r\v\f\x85\u2028\u2029"
 
 
@@ -439,7 +439,7 @@ def clusters(text: str, longest: int = 64) -> Iterator[tuple[int, str]]:
             yield start, text[start:end]
             start = end
 
-# %% ../nbs/09_texts.ipynb #891e4983
+# %% ../nbs/09_texts.ipynb #351732fa
 def fold_cluster(cluster: str, symbols: Collection[str], table: Mapping[str, str]) -> tuple[str, str | None]:
     "A cluster as Unicode composes it, and what is written for it; None where nothing can be."
     if cluster == "\r\n":
@@ -449,7 +449,7 @@ def fold_cluster(cluster: str, symbols: Collection[str], table: Mapping[str, str
     composed = unicodedata.normalize("NFC", cluster)
     return composed, "\n" if composed == "\r" else equivalent(composed, symbols, table)
 
-# %% ../nbs/09_texts.ipynb #fa326772
+# %% ../nbs/09_texts.ipynb #d6574ffc
 def joined(before: str, cluster: str, written: str, symbols: Collection[str]) -> str:
     "What is written for a cluster that stands after `before`."
     if before in SUPERSCRIPTS and cluster in SUPERSCRIPTS:
@@ -458,7 +458,7 @@ def joined(before: str, cluster: str, written: str, symbols: Collection[str]) ->
         return f" {written}"
     return written
 
-# %% ../nbs/09_texts.ipynb #1543ff3a
+# %% ../nbs/09_texts.ipynb #088c3a9a
 class Replacement(NamedTuple):
     "A character, what is written for it, and how often."
 
@@ -466,7 +466,7 @@ class Replacement(NamedTuple):
     written: str  # what is written; "" where it is left out
     times: int  # how often
 
-# %% ../nbs/09_texts.ipynb #cdda0413
+# %% ../nbs/09_texts.ipynb #f17c21ee
 @dataclass(frozen=True)
 class Folded:
     "A text as it can be written, and what that took."
@@ -475,11 +475,14 @@ class Folded:
     replaced: tuple[Replacement, ...] = ()  # in the order of their first places
     refused: tuple[Place, ...] = ()  # what has no equivalent, in order
 
-    def note(self, hint: str = "") -> str:
-        "What was replaced, in one line, `hint` at its end; empty where nothing was."
+    def note(
+        self,
+        hint: str = "",  # what to say at the end: how to refuse them instead
+    ) -> str:
+        "What was replaced, in one line; empty where nothing was."
         return replaced_words(self.replaced, hint)
 
-# %% ../nbs/09_texts.ipynb #6ada7184
+# %% ../nbs/09_texts.ipynb #0d6a303e
 def replaced_words(replaced: Collection[Replacement], hint: str = "", most: int = 10) -> str:
     "Replacements in one line, the most frequent first."
     if not replaced:
@@ -490,7 +493,7 @@ def replaced_words(replaced: Collection[Replacement], hint: str = "", most: int 
     more = f" and {rest} more kinds" if rest > 0 else ""
     return f"{total:,} character{'s' * (total > 1)} replaced: {', '.join(words)}{more}{f'; {hint}' * bool(hint)}"
 
-# %% ../nbs/09_texts.ipynb #1b49013f
+# %% ../nbs/09_texts.ipynb #048c1e5a
 def fold(
     text: str,  # any string
     symbols: Collection[str],  # the characters that can be written, an alphabet's
@@ -518,7 +521,7 @@ def fold(
         before = composed
     return Folded("".join(pieces), tuple(Replacement(*key, n) for key, n in replaced.items()), tuple(refused))
 
-# %% ../nbs/09_texts.ipynb #98bd29cd
+# %% ../nbs/09_texts.ipynb #c2fef7de
 class UnwritableText(ValueError):
     "A text that an alphabet cannot write."
 
@@ -534,7 +537,7 @@ class UnwritableText(ValueError):
     def __str__(self) -> str:
         return self.args[0]
 
-# %% ../nbs/09_texts.ipynb #91964388
+# %% ../nbs/09_texts.ipynb #5f252869
 def unwritable_message(
     text: str,  # as it was brought
     refused: Collection[Place],  # what has no equivalent
@@ -550,10 +553,10 @@ def unwritable_message(
         instead = "nothing else is in it"
     return f"cannot write {named} in {where}: {place_words(refused, most)}; {instead}"
 
-# %% ../nbs/09_texts.ipynb #17feaab0
+# %% ../nbs/09_texts.ipynb #721f1964
 SEVERAL_LINES = "--page (write_page) sets them on a page, --from FILE writes each by itself"
 
-# %% ../nbs/09_texts.ipynb #7de8367a
+# %% ../nbs/09_texts.ipynb #874e1083
 def unwritable(
     text: str,  # as it was brought
     symbols: Collection[str],  # the characters that can be written
@@ -567,7 +570,7 @@ def unwritable(
     message = unwritable_message(text, refused, nearest) + f"; of several lines, {SEVERAL_LINES}" * several
     return UnwritableText(message, refused, nearest)
 
-# %% ../nbs/09_texts.ipynb #55915557
+# %% ../nbs/09_texts.ipynb #88276f72
 def strip_blanks(
     text: str,  # with any blanks and line ends around it
 ) -> str:
@@ -578,7 +581,7 @@ def strip_blanks(
         raise ValueError("there is nothing to write: the text is blank")
     return stripped
 
-# %% ../nbs/09_texts.ipynb #d349eb4c
+# %% ../nbs/09_texts.ipynb #083bbe95
 def single_line(
     text: str,  # to be written as one line
 ) -> str:
@@ -587,7 +590,7 @@ def single_line(
         raise ValueError(f"the text has {lines + 1:,} lines and one is written: {SEVERAL_LINES}")
     return text
 
-# %% ../nbs/09_texts.ipynb #d321cab3
+# %% ../nbs/09_texts.ipynb #46c0f924
 def writable(
     text: str,  # what somebody wants written
     symbols: Collection[str],  # the characters that can be, an alphabet's
