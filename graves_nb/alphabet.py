@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .texts import unwritable
+
 # %% ../nbs/11_alphabet.ipynb #05-005
 @dataclass(frozen=True)
 class Alphabet:
@@ -36,9 +38,8 @@ def _encode(
     "The characters of `text` as indices."
     if not text:
         raise ValueError("the text is empty: there is nothing to write")
-    unknown = sorted(set(text) - set(self.symbols))
-    if unknown and not self.fold:
-        raise ValueError(f"cannot write {', '.join(map(repr, unknown))} in {text!r}: the model knows {self.symbols!r}")
+    if not self.fold and not set(text).issubset(self.symbols):
+        raise unwritable(text, self.symbols)
     return torch.tensor([i if (i := self.symbols.find(c)) >= 0 else len(self.symbols) for c in text])
 
 
