@@ -308,7 +308,7 @@ def compress(
     "A file in fewer bits, by a network that predicts it."
     from graves_nb.compression import compress as compress_bytes
     from graves_nb.compression import decompress as decompress_bytes
-    from graves_nb.ink import replacing
+    from graves_nb.files import replacing
     from graves_nb.pretrained import load_model
     from graves_nb.text_evaluation import Dynamic
 
@@ -331,7 +331,7 @@ def decompress(
 ) -> None:
     "The file that was compressed."
     from graves_nb.compression import decompress as decompress_bytes
-    from graves_nb.ink import replacing
+    from graves_nb.files import replacing
     from graves_nb.pretrained import load_model
 
     if output is None and file.suffix != ".graves":

@@ -5,23 +5,19 @@
 # %% auto #0
 __all__ = ['ROOT', 'STRAY', 'TICK', 'NAME', 'SETS', 'SIZES', 'GRAVES', 'ARCHIVES', 'FOLDERS', 'FILES', 'VERSION', 'HELP',
            'read_strokes', 'remove_steps', 'rhythm', 'fill_gaps', 'correct', 'read_transcription', 'match_texts',
-           'read_writer', 'resolve', 'is_iamondb', 'each', 'IAMOnDB', 'missing', 'iam_alphabet']
+           'read_writer', 'resolve', 'is_iamondb', 'IAMOnDB', 'missing', 'iam_alphabet']
 
 # %% ../nbs/14_iamondb.ipynb #01-002
 import hashlib
 import itertools
 import math
-import multiprocessing
 import os
 import re
 import shutil
-import sys
 import tarfile
-import zipfile
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from gzip import BadGzipFile
 from pathlib import Path
@@ -31,8 +27,19 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from .alphabet import PAPER_ALPHABET, Alphabet
-from .ink import Ink, cache_folder, replacing
-from .unipen import fingerprint, pack, progress, read_cache, unpack, write_cache
+from graves_nb.files import (
+    NO_CACHE,
+    cache_folder,
+    each,
+    fingerprint,
+    pack,
+    read_cache,
+    replacing,
+    replacing_folder,
+    unpack,
+    write_cache,
+)
+from .ink import Ink
 
 # %% ../nbs/14_iamondb.ipynb #01-007
 ROOT = "WhiteboardCaptureSession"
@@ -313,22 +320,15 @@ def extract(
 ) -> Path:  # the folder that holds what was in it
     "Unpacks an archive if that has not been done; a ValueError if it is damaged or not to be trusted."
     target = folder / f"iamondb-{stamp(archive)}"
-    part = target.with_name(f"{target.name}.part")
     if target.is_dir():
         return target
-    part.mkdir(parents=True, exist_ok=True)
     try:
-        with tarfile.open(archive) as tar:
+        with replacing_folder(target) as part, tarfile.open(archive) as tar:
             for member in tqdm(tar, f"unpacking {archive.name}", unit=" files", leave=False, delay=2):
                 unpack_member(tar, member, part)
     except (tarfile.TarError, EOFError, zlib.error, BadGzipFile, ValueError) as error:
-        shutil.rmtree(part)
         reason = " ".join(str(error).split())
         raise ValueError(f"cannot use {archive}: {reason}; download it again, or unpack it yourself") from error
-    if target.is_dir():  # by another process, meanwhile
-        shutil.rmtree(part)
-    else:
-        part.rename(target)
     return target
 
 # %% ../nbs/14_iamondb.ipynb #01-054
@@ -357,11 +357,7 @@ def stamp(
     *parameters,  # anything with a stable repr
 ) -> str:
     "Digest of a part of the database and of what is done with it."
-    if part.is_dir():
-        return fingerprint(part, VERSION, *parameters)
-    stat = part.stat()
-    known = VERSION, part.name, stat.st_size, stat.st_mtime_ns, *parameters
-    return hashlib.sha256(repr(known).encode()).hexdigest()[:16]
+    return fingerprint(part, VERSION, *parameters)
 
 # %% ../nbs/14_iamondb.ipynb #01-058
 def listed(
@@ -418,23 +414,6 @@ def try_line(
         return correct(read_strokes(path.read_bytes()), max_gap, max_step)
     except (OSError, ValueError) as error:
         return str(error)
-
-# %% ../nbs/14_iamondb.ipynb #01-061-1
-def each(
-    function: Callable,  # of one item; at the top level of a module, so that processes can find it
-    items: Sequence,  # what it is called with
-    what: str,  # for the progress bar
-    workers: int | None = None,  # processes; as many as there are processors, where that is worth it, if None
-) -> list:  # in the order of the items
-    "The function's value for every item, by several processes if there are many."
-    if workers is None:
-        able = sys.platform == "linux" and not multiprocessing.current_process().daemon and len(items) >= 500
-        workers = min(len(os.sched_getaffinity(0)), 8) if able else 1
-    if workers == 1:
-        return [function(item) for item in progress(items, what)]
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
-        results = pool.map(function, items, chunksize=64)
-        return list(tqdm(results, what, total=len(items), leave=False, mininterval=0.5))
 
 # %% ../nbs/14_iamondb.ipynb #01-063
 def parse(
@@ -548,9 +527,9 @@ class IAMOnDB:
     def _load(self) -> dict[str, Ink]:
         if self._inks is None:
             try:
-                inks, self._facts = read_cache(self.cache, "line")
+                inks, self._facts = read_cache(self.cache, "line", Ink)
                 self._inks = dict(zip(self._facts["lines"], inks, strict=True))
-            except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile):
+            except NO_CACHE:
                 self._inks, self._facts = self._parse()
         return self._inks
 
@@ -564,7 +543,7 @@ class IAMOnDB:
             raise FileNotFoundError(f"no .xml file in {self.parts['lineStrokes']}. {HELP}")
         facts["lines"] = list(inks)
         write_cache(self.cache, {"line": list(inks.values())}, facts)
-        return dict(zip(inks, unpack(pack(list(inks.values()))), strict=True)), facts
+        return dict(zip(inks, unpack(pack(list(inks.values())), Ink), strict=True)), facts
 
 # %% ../nbs/14_iamondb.ipynb #01-066
 def unpacked(

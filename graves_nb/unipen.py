@@ -5,25 +5,22 @@
 # %% auto #0
 __all__ = ['STATEMENT', 'SPAN', 'SEGMENT', 'TOKENISED', 'LEVELS', 'VERSION', 'statements', 'parse_components', 'Span',
            'parse_spans', 'cut', 'Segment', 'writer_digests', 'Includes', 'read_index', 'fault_of_label', 'has_space',
-           'spell', 'close_up', 'WordIndex', 'split_lines', 'measure_hands', 'progress', 'Builder', 'is_held_out',
-           'fingerprint', 'pack', 'unpack', 'Unipen', 'write_cache', 'read_cache']
+           'spell', 'close_up', 'WordIndex', 'split_lines', 'measure_hands', 'Builder', 'is_held_out', 'Unipen']
 
 # %% ../nbs/15_unipen.ipynb #8ecab9e0
 import bisect
 import hashlib
 import itertools
-import json
 import os
 import re
-import zipfile
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from tqdm.auto import tqdm
 
+from .files import NO_CACHE, cache_folder, fingerprint, progress, read_cache, write_cache
 from graves_nb.hands import (
     PRINTABLE,
     Hand,
@@ -35,7 +32,7 @@ from graves_nb.hands import (
     rescale,
     trim_dwell,
 )
-from .ink import Ink, cache_folder, replacing
+from .ink import Ink
 
 # %% ../nbs/15_unipen.ipynb #3fcb9511
 STATEMENT = re.compile(r"^[ \t]*\.([A-Z][A-Z0-9_]*)[ \t]*(.*)$", re.MULTILINE)
@@ -353,14 +350,6 @@ def measure_hands(
             hands[pen] = measure_hand(single or group)
     return hands
 
-# %% ../nbs/15_unipen.ipynb #85f80c78
-def progress(
-    items: Sequence,  # to go through
-    what: str,  # for the bar
-) -> Iterable:
-    "The items, with a bar if there are so many that it takes seconds."
-    return tqdm(items, what, disable=len(items) < 500, leave=False, mininterval=0.5)
-
 # %% ../nbs/15_unipen.ipynb #5afa9d18
 class Builder:
     "Turns segments of lines and words into ink; remembers what it drops."
@@ -478,52 +467,6 @@ def index_files(
 # %% ../nbs/15_unipen.ipynb #f4bcce69
 VERSION = 1  # of what this module makes of an archive: caches of other versions are not used
 
-
-def fingerprint(
-    root: str | os.PathLike,  # the archive's folder
-    *parameters,  # anything with a stable repr
-) -> str:
-    "Digest of an archive's files, by size and time, and of what is done with them."
-    digest = hashlib.sha256(repr((VERSION, parameters)).encode())
-    for folder, folders, files in os.walk(root):
-        folders.sort()
-        for name in sorted(files):
-            path = os.path.join(folder, name)
-            stat = os.stat(path)
-            entry = f"{os.path.relpath(path, root)}|{stat.st_size}|{stat.st_mtime_ns}\n"
-            digest.update(entry.encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()[:16]
-
-# %% ../nbs/15_unipen.ipynb #ceb299ff
-def pack(
-    inks: Sequence[Ink],  # of any number and length
-) -> dict[str, np.ndarray]:
-    "Inks as a few flat arrays."
-    strokes = [s for i in inks for s in i.strokes]
-    labels = json.dumps([[i.text for i in inks], [i.writer for i in inks]]).encode()
-    return {
-        "points": np.concatenate([*strokes, np.zeros((0, 2))]).astype(np.float32),
-        "strokes": np.array([len(s) for s in strokes], np.int64),
-        "inks": np.array([len(i.strokes) for i in inks], np.int64),
-        "labels": np.frombuffer(labels, np.uint8),
-    }
-
-# %% ../nbs/15_unipen.ipynb #3cfffec6
-def unpack(
-    arrays: dict[str, np.ndarray],  # by name, as `pack` made them
-) -> list[Ink]:
-    "The inverse of `pack`."
-    points, sizes, counts = (arrays[k] for k in ("points", "strokes", "inks"))
-    texts, writers = json.loads(arrays["labels"].tobytes())
-    if sizes.sum() != len(points) or counts.sum() != len(sizes) or len(texts) != len(counts):
-        raise ValueError("arrays of packed ink do not fit together")
-    points.flags.writeable = False
-    ends, stops = np.cumsum(sizes), np.cumsum(counts)
-    starts = zip((ends - sizes).tolist(), ends.tolist(), strict=True)
-    strokes = [points[a:b] for a, b in starts]
-    runs = zip((stops - counts).tolist(), stops.tolist(), texts, writers, strict=True)
-    return [Ink(tuple(strokes[a:b]), text, writer) for a, b, text, writer in runs]
-
 # %% ../nbs/15_unipen.ipynb #b5361cbf
 class Unipen:
     "The UNIPEN archive as ink in one size and one rhythm."
@@ -540,7 +483,7 @@ class Unipen:
         self.root, self.points_per_char = Path(root), float(points_per_char)
         self.rules = rules or Rules()
         self.files = index_files(self.root)
-        key = fingerprint(self.root, self.points_per_char, asdict(self.rules))
+        key = fingerprint(self.root, VERSION, self.points_per_char, asdict(self.rules))
         self.cache = Path(cache or cache_folder()).expanduser() / f"unipen-{key}.npz"
         self._inks: dict[str, list[Ink]] = {}
         self._report: dict = {}
@@ -571,8 +514,8 @@ class Unipen:
     def _get(self, level: str) -> list[Ink]:
         if level not in self._inks:
             try:
-                self._inks[level], self._report = read_cache(self.cache, level)
-            except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile):
+                self._inks[level], self._report = read_cache(self.cache, level, Ink)
+            except NO_CACHE:
                 self._inks, self._report = parse(self.files, self.root, self.points_per_char, self.rules)
                 write_cache(self.cache, self._inks, self._report)
         return self._inks[level]
@@ -625,27 +568,3 @@ def summary(
         "writers": len({i.writer for i in inks}),
         "points_per_char": round(points / max(characters, 1), 2),
     }
-
-# %% ../nbs/15_unipen.ipynb #b6d2927c
-def write_cache(
-    path: Path,  # an .npz file
-    inks: dict[str, list[Ink]],  # by level
-    report: dict,  # goes along
-):
-    "Saves ink and report, whole or not at all."
-    arrays = {f"{level}_{k}": v for level in inks for k, v in pack(inks[level]).items()}
-    arrays["report"] = np.frombuffer(json.dumps(report).encode(), np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        np.savez(file, **arrays)
-
-# %% ../nbs/15_unipen.ipynb #49204579
-def read_cache(
-    path: Path,  # an .npz file that `write_cache` wrote
-    level: str,  # `line` or `word`
-) -> tuple[list[Ink], dict]:
-    "Ink of one level and the report."
-    with open(path, "rb") as file, np.load(file, allow_pickle=False) as saved:
-        names = [n for n in saved.files if n.startswith(f"{level}_")]
-        arrays = {n.removeprefix(f"{level}_"): saved[n] for n in names}
-        return unpack(arrays), json.loads(saved["report"].tobytes())

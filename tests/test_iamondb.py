@@ -15,12 +15,12 @@ from hypothesis.extra.numpy import arrays
 
 from graves_nb import iamondb
 from graves_nb.alphabet import PAPER_ALPHABET
+from graves_nb.files import each
 from graves_nb.iamondb import (
     ARCHIVES,
     SETS,
     IAMOnDB,
     correct,
-    each,
     fill_gaps,
     find_parts,
     is_iamondb,

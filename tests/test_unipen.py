@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graves_nb.files import pack, unpack
 from graves_nb.hands import PRINTABLE, WIDTHS, Hand, despike, fault_of_ink, line_starts, rescale, trim_dwell, weigh
 from graves_nb.ink import Ink
 from graves_nb.unipen import (
@@ -16,10 +17,8 @@ from graves_nb.unipen import (
     close_up,
     index_files,
     is_held_out,
-    pack,
     parse_components,
     parse_spans,
-    unpack,
     writer_digests,
 )
 
@@ -370,7 +369,7 @@ def test_the_environment_says_where_caches_go(plain, tmp_path, monkeypatch):
 @given(st.lists(st.tuples(st.text(max_size=5), st.integers(1, 4)), max_size=5))
 def test_packing_and_back(items):
     inks = [Ink.from_strokes([np.full((k, 2), n)] * k, t, t[::-1]) for n, (t, k) in enumerate(items)]
-    back = unpack(pack(inks))
+    back = unpack(pack(inks), Ink)
     assert [(i.text, i.writer, len(i.strokes)) for i in back] == [(i.text, i.writer, len(i.strokes)) for i in inks]
     assert all((a.points == b.points).all() for a, b in zip(back, inks, strict=True))
 
