@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .collections import Collection, lines_of_malformed
 from .files import NO_CACHE, cache_folder, fingerprint, progress, read_cache, write_cache
 from graves_nb.hands import (
     PRINTABLE,
@@ -175,6 +176,8 @@ class Includes:
             return [], "", self.columns[name] or columns
         if self.last[0] == (name, columns):
             return self.last[1]
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ValueError(f"it includes {name}, which is not below include/")
         key, text = (name, columns), (self.root / name).read_text("latin-1")
         if ".PEN_" in text:
             for inner in re.findall(r"^[ \t]*\.INCLUDE[ \t]+(.*\S)", text, re.MULTILINE)[: 4 - depth]:
@@ -468,8 +471,12 @@ def index_files(
 VERSION = 1  # of what this module makes of an archive: caches of other versions are not used
 
 # %% ../nbs/15_unipen.ipynb #b5361cbf
-class Unipen:
+class Unipen(Collection):
     "The UNIPEN archive as ink in one size and one rhythm."
+
+    name = "UNIPEN"
+    splits = ("train", "valid")
+    looked_for = "UNIPEN (folders data/ and include/ side by side)"
 
     def __init__(
         self,
@@ -488,13 +495,27 @@ class Unipen:
         self._inks: dict[str, list[Ink]] = {}
         self._report: dict = {}
 
+    @staticmethod
+    def found_at(
+        path: str | os.PathLike,  # any
+    ) -> bool:
+        "Are there folders of UNIPEN's here?"
+        return any((Path(path) / part).is_dir() for part in ("include", "data/7", "data/8"))
+
     def lines(self) -> Sequence[Ink]:
         "Every line."
         return self._get("line")
 
-    def words(self) -> Sequence[Ink]:
-        "Every word that is labelled on its own."
-        return self._get("word")
+    def words(
+        self,
+        split: str = "",  # `train` or `valid`; both if empty
+    ) -> Sequence[Ink]:
+        "Every word that is labelled on its own, or those of a split."
+        return self.split(split, "word") if split else self._get("word")
+
+    def pace(self) -> float:
+        "Points per character, to which all ink was brought."
+        return self.points_per_char
 
     def split(
         self,
@@ -502,7 +523,7 @@ class Unipen:
         level: str = "line",  # `line` or `word`
     ) -> Sequence[Ink]:
         "Ink by the writers of `train`, or by those held out, `valid`."
-        if name not in ("train", "valid") or level not in LEVELS:
+        if name not in self.splits or level not in LEVELS:
             raise ValueError(f"no split {name!r} of {level!r}s: take train or valid, of line or word")
         return [i for i in self._get(level) if is_held_out(i.writer) == (name == "valid")]
 
@@ -510,6 +531,10 @@ class Unipen:
         "Counts by level, what was dropped and why, and the files that could not be read."
         self._get("line")
         return self._report
+
+    def summary(self) -> list[str]:
+        "The levels, counted, and what had to be left out."
+        return summary_of(self.report())
 
     def _get(self, level: str) -> list[Ink]:
         if level not in self._inks:
@@ -544,7 +569,7 @@ def parse(
     for level in files:
         dropped = Counter(fault for fault, _ in builder.dropped[level])
         counts = {"files": len(files[level]), "segments": len(segments[level])}
-        report[level] = counts | summary(inks[level]) | {"dropped": dict(sorted(dropped.items()))}
+        report[level] = counts | counts_of(inks[level]) | {"dropped": dict(sorted(dropped.items()))}
     return inks, report
 
 
@@ -553,12 +578,13 @@ def reason(
     root: Path,
 ) -> str:
     "What was wrong with a file, in a few words."
-    if isinstance(error, FileNotFoundError):
-        return f"{Path(error.filename).relative_to(root).as_posix()} is missing"
+    if isinstance(error, FileNotFoundError) and error.filename:
+        path = Path(error.filename)
+        return f"{(path.relative_to(root) if path.is_relative_to(root) else path).as_posix()} is missing"
     return str(error)
 
 
-def summary(
+def counts_of(
     inks: Sequence[Ink],
 ) -> dict:
     "Counts that describe a set of inks."
@@ -568,3 +594,16 @@ def summary(
         "writers": len({i.writer for i in inks}),
         "points_per_char": round(points / max(characters, 1), 2),
     }
+
+
+def summary_of(
+    report: dict,  # from `parse`
+) -> list[str]:
+    "The report as lines of text."
+    lines = []
+    for level in LEVELS:
+        counts = {name: n for name, n in report[level].items() if name != "dropped"}
+        lines.append(f"{level}s: " + ", ".join(f"{name} {value:,}" for name, value in counts.items()))
+        dropped = ", ".join(f"{rule} {n:,}" for rule, n in report[level]["dropped"].items())
+        lines.append(f"  left out: {dropped or 'none'}")
+    return lines + lines_of_malformed(report["malformed"])
