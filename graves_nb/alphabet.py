@@ -30,20 +30,31 @@ class Alphabet:
     def __len__(self) -> int:
         return len(self.symbols) + self.fold
 
+    def unknown(
+        self,
+        text: str,  # any
+    ) -> list[str]:
+        "The characters of `text` that have no number here, in order; none where the others share a label."
+        return [] if self.fold else sorted(set(text) - set(self.symbols))
+
+    def encode(
+        self,
+        text: str,  # what is to be written
+    ) -> Tensor:  # indices, (len(text),), int64
+        "The characters of `text` as indices; a `ValueError` names those that have none."
+        return encode(self, text)
+
 # %% ../nbs/11_alphabet.ipynb #05-008
-def _encode(
-    self: Alphabet,
-    text: str,  # what is to be written
+def encode(
+    alphabet: Alphabet,
+    text: str,
 ) -> Tensor:  # indices, (len(text),), int64
-    "The characters of `text` as indices."
+    "The characters of a text as indices."
     if not text:
         raise ValueError("the text is empty: there is nothing to write")
-    if not self.fold and not set(text).issubset(self.symbols):
-        raise unwritable(text, self.symbols)
-    return torch.tensor([i if (i := self.symbols.find(c)) >= 0 else len(self.symbols) for c in text])
-
-
-Alphabet.encode = _encode
+    if alphabet.unknown(text):
+        raise unwritable(text, alphabet.symbols)
+    return torch.tensor([i if (i := alphabet.symbols.find(c)) >= 0 else len(alphabet.symbols) for c in text])
 
 # %% ../nbs/11_alphabet.ipynb #05-015
 ASCII = Alphabet("".join(map(chr, range(32, 127))))  # all printable ASCII, blank included: 95 characters

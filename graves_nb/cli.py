@@ -308,7 +308,7 @@ def compress(
     "A file in fewer bits, by a network that predicts it."
     from graves_nb.compression import compress as compress_bytes
     from graves_nb.compression import decompress as decompress_bytes
-    from graves_nb.ink import replacing
+    from graves_nb.files import replacing
     from graves_nb.pretrained import load_model
     from graves_nb.text_evaluation import Dynamic
 
@@ -331,7 +331,7 @@ def decompress(
 ) -> None:
     "The file that was compressed."
     from graves_nb.compression import decompress as decompress_bytes
-    from graves_nb.ink import replacing
+    from graves_nb.files import replacing
     from graves_nb.pretrained import load_model
 
     if output is None and file.suffix != ".graves":
@@ -418,85 +418,10 @@ def data(
     folder: Annotated[Path, typer.Argument(help="a folder with IAM-OnDB, UNIPEN, your own ink, Penn or enwik8; or a file")],
 ) -> None:
     "What a data folder holds, counted, and what had to be left out."
-    from graves_nb.iamondb import IAMOnDB, is_iamondb
-    from graves_nb.own_ink import OwnInk, is_ink_folder
-    from graves_nb.text_recipes import find_wikipedia, is_penn
-    from graves_nb.unipen import Unipen
+    from graves_nb.collections import open_collection
 
-    if is_penn(folder) or find_wikipedia(folder):
-        show_text(folder)
-        return
-    if is_iamondb(folder):
-        reader, show = IAMOnDB, show_iamondb
-    else:
-        reader, show = (OwnInk, show_own_ink) if is_ink_folder(folder) else (Unipen, show_unipen)
-    report = reader(folder).report()
-    show(report)
-    typer.echo(f"files that could not be read: {len(report['malformed'])}")
-    for name, reason in report["malformed"].items():
-        typer.echo(f"  {name}: {reason}")
-
-# %% ../nbs/71_cli.ipynb #52-019-1
-def show_text(
-    folder: Path,  # with text, or a file of it
-) -> None:
-    "Corpora of text, as complete as they are here."
-    from graves_nb.corpus import SENTENCES, HutterPrize, PennTreebank
-    from graves_nb.text_recipes import find_wikipedia, is_penn
-
-    wikipedia = find_wikipedia(folder)
-    corpora = [HutterPrize(wikipedia)] if wikipedia else []
-    if is_penn(folder):
-        corpora += [PennTreebank(folder, level) for level in ("char", "word")]
-        for name, expected in SENTENCES.items():
-            with (folder / f"ptb.{name}.txt").open(encoding="utf-8") as lines:
-                typer.echo(f"ptb.{name}.txt: {sum(1 for line in lines if line.strip()):,} of {expected:,} sentences")
-    for corpus in corpora:
-        counts = corpus.report()
-        kinds = counts.pop("vocabulary")
-        parts = ", ".join(f"{name} {value:,}" for name, value in counts.items())
-        typer.echo(f"{corpus.name}: {parts} {corpus.vocabulary.unit}s, {kinds:,} different ones")
-
-
-def show_iamondb(
-    report: dict,  # from `IAMOnDB.report`
-) -> None:
-    "The splits of IAM-OnDB, as complete as they are here."
-    for name in ("train", "valid1", "valid2", "test"):
-        if name in report:
-            part = report[name]
-            typer.echo(
-                f"{name}: {part['lines']} of {part['of_lines']} lines, {part['forms']} of {part['of_forms']} forms, "
-                f"{part['left_out']} lines left out, {part['points']:,} points, {part['writers']} writers"
-            )
-            for form in part["unknown"]:
-                typer.echo(f"  names a form that is not here: {form}")
-    for what in report["missing"]:
-        typer.echo(f"missing: {what}")
-    for line, reason in report["left_out"].items():
-        typer.echo(f"left out: {line}: {reason}")
-
-
-def show_own_ink(
-    report: dict,  # from `OwnInk.report`
-) -> None:
-    "The lines of a folder of .inkml files."
-    lines, train = report["lines"], report["lines"] - report["valid"]
-    typer.echo(
-        f"own ink: {lines} lines, {report['characters']:,} characters, {report['points']:,} points, "
-        f"{report['writers']} writers; {train} to train on, {report['valid']} held out"
-    )
-
-
-def show_unipen(
-    report: dict,  # from `Unipen.report`
-) -> None:
-    "The levels of UNIPEN, and what had to be left out."
-    for level in ("line", "word"):
-        counts = dict(report[level])
-        dropped = counts.pop("dropped")
-        typer.echo(f"{level}s: " + ", ".join(f"{name} {value:,}" for name, value in counts.items()))
-        typer.echo("  left out: " + (", ".join(f"{rule} {n:,}" for rule, n in dropped.items()) or "none"))
+    for line in open_collection(folder).summary():
+        typer.echo(line)
 
 # %% ../nbs/71_cli.ipynb #52-019-2
 @app.command()

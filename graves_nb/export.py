@@ -22,7 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from .alphabet import Alphabet, TextBatch
-from .ink import Ink, OffsetScaler, replacing
+from .files import replacing
+from .ink import Ink, OffsetScaler
 from .lstm import lstm_cell
 from .mixture import sample_mixture, split_outputs
 from .model import Model, ModelFileError

@@ -5,19 +5,16 @@
 # %% auto #0
 __all__ = ['INK_COLOUR', 'PAPER_COLOUR', 'NOT_XML', 'as_stroke', 'Ink', 'resample_stroke', 'resample', 'smooth_stroke', 'smooth',
            'OffsetScaler', 'pad_batch', 'bucket_batches', 'placed', 'path_of', 'svg_of', 'image_of', 'inkml_of',
-           'read_inkml', 'replacing', 'cache_folder', 'check_output']
+           'read_inkml', 'check_output']
 
 # %% ../nbs/10_ink.ipynb #e4a6f354
 import errno
 import html
 import os
 import re
-import secrets
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
 from xml.etree.ElementTree import Element, ParseError
 
 import numpy as np
@@ -25,6 +22,8 @@ import torch
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 from PIL import Image, ImageDraw
+
+from .files import replacing
 
 # %% ../nbs/10_ink.ipynb #d93fe94f
 def as_stroke(
@@ -459,29 +458,6 @@ def read_inkml(
         return ink_of_xml(fromstring(path.read_bytes()))
     except (ParseError, DefusedXmlException, ValueError, IndexError, LookupError) as error:
         raise ValueError(f"{path} is not a readable InkML file: {error}") from error
-
-# %% ../nbs/10_ink.ipynb #1637cb2b
-@contextmanager
-def replacing(
-    path: str | os.PathLike,  # the file to write, whole or not at all
-) -> Iterator[BinaryIO]:
-    "A file to write to, which takes its place when the block ends without an error."
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            yield file
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OSError(error.errno, f"cannot write {path}: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-# %% ../nbs/10_ink.ipynb #cache-folder
-def cache_folder() -> Path:
-    "Where compiled code and parsed data are kept: `$GRAVES_CACHE`, else the user's cache folder."
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("GRAVES_CACHE") or Path(base) / "graves_nb").expanduser()
 
 # %% ../nbs/10_ink.ipynb #67b03df6
 def check_output(

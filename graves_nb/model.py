@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from .alphabet import Alphabet
 from .contracts import HEADS, LAYERS, config_dict
 from .corpus import Vocabulary
-from .ink import OffsetScaler, replacing
+from .files import replacing
+from .ink import OffsetScaler
 from .prediction import PredictionConfig, PredictionNetwork
 from .synthesis import SynthesisConfig, SynthesisNetwork
 

@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .ink import cache_folder
+from .files import cache_folder
 
 # %% ../nbs/30_native.ipynb #08-005
 KERNELS = Path(str(files("graves_nb"))) / "kernels"

@@ -19,10 +19,10 @@ import torch
 
 from .alphabet import ASCII, PAPER_ALPHABET
 from .compose import compose_lines
-from .iamondb import IAMOnDB, is_iamondb
+from .iamondb import IAMOnDB
 from .ink import Ink, OffsetScaler
 from .model import InkModel, transfer
-from .own_ink import OwnInk, is_ink_folder
+from .own_ink import OwnInk
 from .prediction import PredictionConfig, PredictionNetwork
 from .pretrained import load_model
 from .synthesis import SynthesisConfig, SynthesisNetwork
@@ -216,10 +216,10 @@ def read_split(
     split: str,  # "train" or "valid"; of IAM-OnDB also "valid1", "valid2", "test"
 ) -> tuple[str, list[Ink]]:  # the name of the collection, its usable lines
     "The lines of one split, as a recipe uses them; \"train\" and \"valid\" of IAM-OnDB are the paper's."
-    if is_iamondb(data):
+    if IAMOnDB.found_at(data):
         name = {"train": "graves_train", "valid": "graves_valid"}.get(split, split)
         return "IAM-OnDB", usable_inks(recipe, IAMOnDB(data).split(name))
-    if is_ink_folder(data):
+    if OwnInk.found_at(data):
         return "own ink", usable_inks(recipe, OwnInk(data).split(split))
     return "UNIPEN", usable_inks(recipe, Unipen(data).split(split, "line"))
 
@@ -229,7 +229,7 @@ def read_corpus(
     data: str | Path,  # a folder with IAM-OnDB, the UNIPEN files, or .inkml files of your own
 ) -> InkCorpus:
     "The usable ink of a folder: IAM-OnDB in the paper's division, UNIPEN with its held-out writers, or your own."
-    if is_iamondb(data) or is_ink_folder(data):
+    if IAMOnDB.found_at(data) or OwnInk.found_at(data):
         (_, lines), (_, valid) = (read_split(recipe, data, name) for name in ("train", "valid"))
         pace = sum(map(len, lines)) / max(1, sum(len(ink.text) for ink in lines))
         return InkCorpus(lines, [], valid, pace)

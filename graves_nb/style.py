@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .hands import POINTS, WIDTHS, spread, weigh
+from .hands import ink_of, spread, weigh, width_of
 from .ink import Ink
 
 # %% ../nbs/54_style.ipynb #33-005
@@ -73,7 +73,7 @@ def style_features(
         raise ValueError(f"style is measured on a line with its text, got {len(ink)} points and the text {ink.text!r}")
     xy = np.concatenate(ink.strokes).astype(np.float64)
     x, y = (xy - xy.mean(0)).T
-    average, lengths, flight = weigh(ink.text, WIDTHS), np.hypot(*paper.T), np.hypot(*air.T)
+    average, lengths, flight = weigh(ink.text, width_of), np.hypot(*paper.T), np.hypot(*air.T)
     width, height = max(np.ptp(xy[:, 0]) / average, 1e-9), spread(xy)
     values = [
         slant_of(paper),
@@ -84,7 +84,7 @@ def style_features(
         len(ink.strokes) / letters,
         lengths.sum() / average / width,
         flight.sum() / (flight.sum() + lengths.sum()),
-        len(ink) / weigh(ink.text, POINTS),
+        len(ink) / weigh(ink.text, ink_of),
         lengths.std() / lengths.mean(),
         turning_of(ink.strokes),
         (-paper[:, 0]).clip(0).sum() / abs(paper).sum(),

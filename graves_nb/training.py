@@ -25,7 +25,8 @@ import torch
 from torch import Tensor, nn
 
 from .alphabet import TextBatch
-from .ink import Ink, OffsetScaler, bucket_batches, pad_batch, replacing
+from .files import replacing
+from .ink import Ink, OffsetScaler, bucket_batches, pad_batch
 from .lstm import map_state
 from .mixture import mixture_loss
 from .model import InkModel, Model, predict

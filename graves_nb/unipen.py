@@ -5,25 +5,23 @@
 # %% auto #0
 __all__ = ['STATEMENT', 'SPAN', 'SEGMENT', 'TOKENISED', 'LEVELS', 'VERSION', 'statements', 'parse_components', 'Span',
            'parse_spans', 'cut', 'Segment', 'writer_digests', 'Includes', 'read_index', 'fault_of_label', 'has_space',
-           'spell', 'close_up', 'WordIndex', 'split_lines', 'measure_hands', 'progress', 'Builder', 'is_held_out',
-           'fingerprint', 'pack', 'unpack', 'Unipen', 'write_cache', 'read_cache']
+           'spell', 'close_up', 'WordIndex', 'split_lines', 'measure_hands', 'Builder', 'is_held_out', 'Unipen']
 
 # %% ../nbs/15_unipen.ipynb #8ecab9e0
 import bisect
 import hashlib
 import itertools
-import json
 import os
 import re
-import zipfile
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from tqdm.auto import tqdm
 
+from .collections import Collection, lines_of_malformed
+from .files import NO_CACHE, cache_folder, fingerprint, progress, read_cache, write_cache
 from graves_nb.hands import (
     PRINTABLE,
     Hand,
@@ -35,7 +33,7 @@ from graves_nb.hands import (
     rescale,
     trim_dwell,
 )
-from .ink import Ink, cache_folder, replacing
+from .ink import Ink
 
 # %% ../nbs/15_unipen.ipynb #3fcb9511
 STATEMENT = re.compile(r"^[ \t]*\.([A-Z][A-Z0-9_]*)[ \t]*(.*)$", re.MULTILINE)
@@ -178,6 +176,8 @@ class Includes:
             return [], "", self.columns[name] or columns
         if self.last[0] == (name, columns):
             return self.last[1]
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ValueError(f"it includes {name}, which is not below include/")
         key, text = (name, columns), (self.root / name).read_text("latin-1")
         if ".PEN_" in text:
             for inner in re.findall(r"^[ \t]*\.INCLUDE[ \t]+(.*\S)", text, re.MULTILINE)[: 4 - depth]:
@@ -353,14 +353,6 @@ def measure_hands(
             hands[pen] = measure_hand(single or group)
     return hands
 
-# %% ../nbs/15_unipen.ipynb #85f80c78
-def progress(
-    items: Sequence,  # to go through
-    what: str,  # for the bar
-) -> Iterable:
-    "The items, with a bar if there are so many that it takes seconds."
-    return tqdm(items, what, disable=len(items) < 500, leave=False, mininterval=0.5)
-
 # %% ../nbs/15_unipen.ipynb #5afa9d18
 class Builder:
     "Turns segments of lines and words into ink; remembers what it drops."
@@ -478,55 +470,13 @@ def index_files(
 # %% ../nbs/15_unipen.ipynb #f4bcce69
 VERSION = 1  # of what this module makes of an archive: caches of other versions are not used
 
-
-def fingerprint(
-    root: str | os.PathLike,  # the archive's folder
-    *parameters,  # anything with a stable repr
-) -> str:
-    "Digest of an archive's files, by size and time, and of what is done with them."
-    digest = hashlib.sha256(repr((VERSION, parameters)).encode())
-    for folder, folders, files in os.walk(root):
-        folders.sort()
-        for name in sorted(files):
-            path = os.path.join(folder, name)
-            stat = os.stat(path)
-            entry = f"{os.path.relpath(path, root)}|{stat.st_size}|{stat.st_mtime_ns}\n"
-            digest.update(entry.encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()[:16]
-
-# %% ../nbs/15_unipen.ipynb #ceb299ff
-def pack(
-    inks: Sequence[Ink],  # of any number and length
-) -> dict[str, np.ndarray]:
-    "Inks as a few flat arrays."
-    strokes = [s for i in inks for s in i.strokes]
-    labels = json.dumps([[i.text for i in inks], [i.writer for i in inks]]).encode()
-    return {
-        "points": np.concatenate([*strokes, np.zeros((0, 2))]).astype(np.float32),
-        "strokes": np.array([len(s) for s in strokes], np.int64),
-        "inks": np.array([len(i.strokes) for i in inks], np.int64),
-        "labels": np.frombuffer(labels, np.uint8),
-    }
-
-# %% ../nbs/15_unipen.ipynb #3cfffec6
-def unpack(
-    arrays: dict[str, np.ndarray],  # by name, as `pack` made them
-) -> list[Ink]:
-    "The inverse of `pack`."
-    points, sizes, counts = (arrays[k] for k in ("points", "strokes", "inks"))
-    texts, writers = json.loads(arrays["labels"].tobytes())
-    if sizes.sum() != len(points) or counts.sum() != len(sizes) or len(texts) != len(counts):
-        raise ValueError("arrays of packed ink do not fit together")
-    points.flags.writeable = False
-    ends, stops = np.cumsum(sizes), np.cumsum(counts)
-    starts = zip((ends - sizes).tolist(), ends.tolist(), strict=True)
-    strokes = [points[a:b] for a, b in starts]
-    runs = zip((stops - counts).tolist(), stops.tolist(), texts, writers, strict=True)
-    return [Ink(tuple(strokes[a:b]), text, writer) for a, b, text, writer in runs]
-
 # %% ../nbs/15_unipen.ipynb #b5361cbf
-class Unipen:
+class Unipen(Collection):
     "The UNIPEN archive as ink in one size and one rhythm."
+
+    name = "UNIPEN"
+    splits = ("train", "valid")
+    looked_for = "UNIPEN (folders data/ and include/ side by side)"
 
     def __init__(
         self,
@@ -540,18 +490,32 @@ class Unipen:
         self.root, self.points_per_char = Path(root), float(points_per_char)
         self.rules = rules or Rules()
         self.files = index_files(self.root)
-        key = fingerprint(self.root, self.points_per_char, asdict(self.rules))
+        key = fingerprint(self.root, VERSION, self.points_per_char, asdict(self.rules))
         self.cache = Path(cache or cache_folder()).expanduser() / f"unipen-{key}.npz"
         self._inks: dict[str, list[Ink]] = {}
         self._report: dict = {}
+
+    @staticmethod
+    def found_at(
+        path: str | os.PathLike,  # any
+    ) -> bool:
+        "Are there folders of UNIPEN's here?"
+        return any((Path(path) / part).is_dir() for part in ("include", "data/7", "data/8"))
 
     def lines(self) -> Sequence[Ink]:
         "Every line."
         return self._get("line")
 
-    def words(self) -> Sequence[Ink]:
-        "Every word that is labelled on its own."
-        return self._get("word")
+    def words(
+        self,
+        split: str = "",  # `train` or `valid`; both if empty
+    ) -> Sequence[Ink]:
+        "Every word that is labelled on its own, or those of a split."
+        return self.split(split, "word") if split else self._get("word")
+
+    def pace(self) -> float:
+        "Points per character, to which all ink was brought."
+        return self.points_per_char
 
     def split(
         self,
@@ -559,7 +523,7 @@ class Unipen:
         level: str = "line",  # `line` or `word`
     ) -> Sequence[Ink]:
         "Ink by the writers of `train`, or by those held out, `valid`."
-        if name not in ("train", "valid") or level not in LEVELS:
+        if name not in self.splits or level not in LEVELS:
             raise ValueError(f"no split {name!r} of {level!r}s: take train or valid, of line or word")
         return [i for i in self._get(level) if is_held_out(i.writer) == (name == "valid")]
 
@@ -568,11 +532,15 @@ class Unipen:
         self._get("line")
         return self._report
 
+    def summary(self) -> list[str]:
+        "The levels, counted, and what had to be left out."
+        return summary_of(self.report())
+
     def _get(self, level: str) -> list[Ink]:
         if level not in self._inks:
             try:
-                self._inks[level], self._report = read_cache(self.cache, level)
-            except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile):
+                self._inks[level], self._report = read_cache(self.cache, level, Ink)
+            except NO_CACHE:
                 self._inks, self._report = parse(self.files, self.root, self.points_per_char, self.rules)
                 write_cache(self.cache, self._inks, self._report)
         return self._inks[level]
@@ -601,7 +569,7 @@ def parse(
     for level in files:
         dropped = Counter(fault for fault, _ in builder.dropped[level])
         counts = {"files": len(files[level]), "segments": len(segments[level])}
-        report[level] = counts | summary(inks[level]) | {"dropped": dict(sorted(dropped.items()))}
+        report[level] = counts | counts_of(inks[level]) | {"dropped": dict(sorted(dropped.items()))}
     return inks, report
 
 
@@ -610,12 +578,13 @@ def reason(
     root: Path,
 ) -> str:
     "What was wrong with a file, in a few words."
-    if isinstance(error, FileNotFoundError):
-        return f"{Path(error.filename).relative_to(root).as_posix()} is missing"
+    if isinstance(error, FileNotFoundError) and error.filename:
+        path = Path(error.filename)
+        return f"{(path.relative_to(root) if path.is_relative_to(root) else path).as_posix()} is missing"
     return str(error)
 
 
-def summary(
+def counts_of(
     inks: Sequence[Ink],
 ) -> dict:
     "Counts that describe a set of inks."
@@ -626,26 +595,15 @@ def summary(
         "points_per_char": round(points / max(characters, 1), 2),
     }
 
-# %% ../nbs/15_unipen.ipynb #b6d2927c
-def write_cache(
-    path: Path,  # an .npz file
-    inks: dict[str, list[Ink]],  # by level
-    report: dict,  # goes along
-):
-    "Saves ink and report, whole or not at all."
-    arrays = {f"{level}_{k}": v for level in inks for k, v in pack(inks[level]).items()}
-    arrays["report"] = np.frombuffer(json.dumps(report).encode(), np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        np.savez(file, **arrays)
 
-# %% ../nbs/15_unipen.ipynb #49204579
-def read_cache(
-    path: Path,  # an .npz file that `write_cache` wrote
-    level: str,  # `line` or `word`
-) -> tuple[list[Ink], dict]:
-    "Ink of one level and the report."
-    with open(path, "rb") as file, np.load(file, allow_pickle=False) as saved:
-        names = [n for n in saved.files if n.startswith(f"{level}_")]
-        arrays = {n.removeprefix(f"{level}_"): saved[n] for n in names}
-        return unpack(arrays), json.loads(saved["report"].tobytes())
+def summary_of(
+    report: dict,  # from `parse`
+) -> list[str]:
+    "The report as lines of text."
+    lines = []
+    for level in LEVELS:
+        counts = {name: n for name, n in report[level].items() if name != "dropped"}
+        lines.append(f"{level}s: " + ", ".join(f"{name} {value:,}" for name, value in counts.items()))
+        dropped = ", ".join(f"{rule} {n:,}" for rule, n in report[level]["dropped"].items())
+        lines.append(f"  left out: {dropped or 'none'}")
+    return lines + lines_of_malformed(report["malformed"])

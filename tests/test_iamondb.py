@@ -1,10 +1,13 @@
 """IAM-OnDB as its users have it on disk, written on the spot: whole, in archives, and broken in every way."""
 
+import errno
 import io
 import math
+import multiprocessing
 import re
 import shutil
 import tarfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +18,14 @@ from hypothesis.extra.numpy import arrays
 
 from graves_nb import iamondb
 from graves_nb.alphabet import PAPER_ALPHABET
+from graves_nb.files import each
 from graves_nb.iamondb import (
     ARCHIVES,
     SETS,
     IAMOnDB,
     correct,
-    each,
     fill_gaps,
     find_parts,
-    is_iamondb,
     read_strokes,
     read_transcription,
     read_writer,
@@ -204,7 +206,8 @@ def test_folders_as_the_archives_unpack(folder, tmp_path):
         target.parent.mkdir(parents=True)
         (folder.root / part).rename(target)
     same(folder.read().lines(), known)
-    assert is_iamondb(folder.root) and not is_iamondb(folder.root / "task1") and not is_iamondb(tmp_path / "nowhere")
+    assert IAMOnDB.found_at(folder.root) and not IAMOnDB.found_at(folder.root / "task1")
+    assert not IAMOnDB.found_at(tmp_path / "nowhere")
 
 
 def test_where_there_is_none_it_says_what_it_looked_for_and_how_to_get_it(folder, tmp_path, unipen_folder):
@@ -212,7 +215,7 @@ def test_where_there_is_none_it_says_what_it_looked_for_and_how_to_get_it(folder
     for root in (folder.root, tmp_path / "nowhere", tmp_path / "iamondb" / "task1" / "trainset.txt", unipen_folder):
         with pytest.raises(FileNotFoundError, match="lineStrokes/ or an archive lineStrokes-all.tar.gz.*Register"):
             IAMOnDB(root)
-        assert not is_iamondb(root)
+        assert not IAMOnDB.found_at(root)
     (folder.root / "lineStrokes").mkdir()
     with pytest.raises(FileNotFoundError, match=r"no \.xml file in .*lineStrokes"):
         folder.read().lines()
@@ -320,8 +323,8 @@ BROKEN = {
     "wrong root": ("<?xml version='1.0'?><ink><trace>1 2, 3 4</trace></ink>", "the document is <ink>, not <White"),
     "unknown encoding": (GOOD.replace("ISO-8859-1", "klingon"), "encoding"),
     "many bytes a letter": (GOOD.replace("ISO-8859-1", "shift_jis"), "encoding"),
-    "negative x": (re.sub('x="[0-9]+', 'x="-12', GOOD, count=5), "x=-12"),
-    "negative y": (re.sub('<Point x="([0-9]+)" y="', r'<Point x="\1" y="-', GOOD), "point 1 has y=-"),
+    "all x negative": (re.sub('x="[0-9]+', 'x="-12', GOOD), "x=-12"),
+    "all y negative": (re.sub('<Point x="([0-9]+)" y="', r'<Point x="\1" y="-', GOOD), "point 1 has y=-"),
     "missing x": (re.sub('<Point x="[0-9]+"', "<Point", GOOD, count=1), "a Point without x on line 11"),
     "missing y": (GOOD.replace("y=", "z="), "without y"),
     "missing time": (re.sub('time="[0-9.]+"/', "/", GOOD), "without time"),
@@ -560,7 +563,7 @@ def packed(folder, tmp_path):
 def test_archives_hold_the_same_as_folders(folder, packed, tmp_path):
     cache = tmp_path / "elsewhere"
     db = IAMOnDB(packed, cache=cache)
-    assert is_iamondb(packed) and db.report() == folder.read().report()
+    assert IAMOnDB.found_at(packed) and db.report() == folder.read().report()
     same(db.split("graves_train"), folder.read().split("graves_train"))
     assert len(list(cache.glob("iamondb-*/"))) == 3 and not list(cache.glob("*.part"))
     before = {p: p.stat().st_mtime_ns for p in cache.rglob("*")}
@@ -653,6 +656,57 @@ def test_two_at_once_do_not_hinder_each_other(packed, tmp_path, monkeypatch):
     second = IAMOnDB(packed, cache=cache).lines()
     same(first[0], second)
     assert not list(cache.glob("*.part"))
+
+
+def test_two_processes_unpack_the_same_archive(folder, packed, tmp_path):
+    cache, processes = tmp_path / "cache", multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, processes) as pool:
+        counts = [pool.submit(count_lines, packed, cache) for _ in range(4)]
+        assert [c.result() for c in counts] == [10] * 4
+    assert len(list(cache.glob("iamondb-*/"))) == 3 and not [p for p in cache.iterdir() if "part" in p.name]
+
+
+def count_lines(root, cache):
+    return len(IAMOnDB(root, cache=cache).lines())
+
+
+def test_an_error_in_the_middle_of_an_archive_leaves_nothing_behind(packed, tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    cache = tmp_path / "cache"
+    monkeypatch.setattr(iamondb.shutil, "copyfileobj", full)
+    with pytest.raises(OSError, match="No space"):
+        IAMOnDB(packed, cache=cache).lines()
+    assert not list(cache.iterdir())
+
+
+# ---------------------------------------------------------------- readings off the board
+def test_a_reading_with_a_negative_coordinate_is_corrected_like_a_missing_one(folder):
+    name, whole = folder.ink("a01-000u", 2), loops("so")
+    first = whole[0]
+    there = np.flatnonzero(np.arange(len(first)) % 5 == 2)[:2]
+    for change in ((0, -12.0), (1, -3.0)):
+        slipped = first.copy()
+        slipped[there, change[0]] = change[1]
+        folder.write(name, xml_of([slipped, *whole[1:]]))
+        missing = folder.read()
+        assert not missing.report()["malformed"] and len(missing.split("train")) == 2
+        line = missing.split("train")[1]
+        assert line.bounds[0] >= 0 and line.bounds[1] >= 0
+        assert missing.report()["corrected"]["removed"] == len(there)
+        folder.write(name, xml_of([np.delete(first, there, axis=0), *whole[1:]]))
+        same([line], [folder.read().split("train")[1]])
+
+
+def test_readings_lost_off_the_board_are_put_back_on_a_straight_line(folder):
+    stroke = np.column_stack([20.0 * np.arange(30) + 5, np.full(30, 50.0), 700 + 0.02 * np.arange(30)])
+    slipped = stroke.copy()
+    slipped[10:14, 1] = -1
+    folder.write(folder.ink("a01-000u", 2), xml_of([slipped]))
+    db = folder.read()
+    assert db.report()["corrected"] == dict(removed=4, interpolated=4)
+    np.testing.assert_allclose(db.split("train")[1].strokes[0], stroke[:, :2], atol=1e-3)
 
 
 # ---------------------------------------------------------------- the cache

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from graves_nb.files import replacing
 from graves_nb.ink import (
     Ink,
     OffsetScaler,
     bucket_batches,
     check_output,
     pad_batch,
-    replacing,
     resample,
     resample_stroke,
     smooth,

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graves_nb.hands import PRINTABLE, WIDTHS, Hand, despike, fault_of_ink, line_starts, rescale, trim_dwell, weigh
+from graves_nb.files import pack, unpack
+from graves_nb.hands import PRINTABLE, Hand, despike, fault_of_ink, line_starts, rescale, trim_dwell, weigh, width_of
 from graves_nb.ink import Ink
 from graves_nb.unipen import (
     Rules,
@@ -16,10 +17,8 @@ from graves_nb.unipen import (
     close_up,
     index_files,
     is_held_out,
-    pack,
     parse_components,
     parse_spans,
-    unpack,
     writer_digests,
 )
 
@@ -32,7 +31,7 @@ def loops(text, size=100.0, points=24, y=0.0, white=0.0):
     strokes, x = [], 0.0
     for n, c in enumerate(text):
         t = np.linspace(0, 2 * np.pi, max(round(points * (0.35 if c in ",." else 1)), 2))
-        wide = WIDTHS.get(c, 1.0)
+        wide = width_of(c)
         if c != " ":
             loop = np.stack([x + wide * (t / 7 + 0.15 * np.sin(t)), y + 0.6 * (1 - np.cos(t))], 1)
             strokes.append(size * (loop + 0.01 * (n % 3)))
@@ -224,7 +223,7 @@ def test_spaces_of_tokenised_labels_follow_the_ink(archive):
         words, x = [], 0.0
         for text, gap in tokens:
             words.append((text, [s + (x, 0) for s in loops(text)]))
-            x += 100 * (weigh(text, WIDTHS) + gap)
+            x += 100 * (weigh(text, width_of) + gap)
         return words
 
     usual = [line(*((w, 1.0) for w in t.split())) for t in ("the lazy dog was here", "all good men will come")]
@@ -370,7 +369,7 @@ def test_the_environment_says_where_caches_go(plain, tmp_path, monkeypatch):
 @given(st.lists(st.tuples(st.text(max_size=5), st.integers(1, 4)), max_size=5))
 def test_packing_and_back(items):
     inks = [Ink.from_strokes([np.full((k, 2), n)] * k, t, t[::-1]) for n, (t, k) in enumerate(items)]
-    back = unpack(pack(inks))
+    back = unpack(pack(inks), Ink)
     assert [(i.text, i.writer, len(i.strokes)) for i in back] == [(i.text, i.writer, len(i.strokes)) for i in inks]
     assert all((a.points == b.points).all() for a, b in zip(back, inks, strict=True))
 
