@@ -17,6 +17,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
@@ -32,36 +33,91 @@ KERNELS = Path(str(files("graves_nb"))) / "kernels"
 SOURCES = tuple(KERNELS / name for name in ("step.c", "sequence.c", "draw.c"))
 
 # %% ../nbs/30_native.ipynb #08-008
-FLAGS = ("-O3", "-march=native", "-ffast-math", "-fPIC")
+FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC")
 
 # %% ../nbs/30_native.ipynb #08-009
 log = logging.getLogger(__name__)
 
+# %% ../nbs/30_native.ipynb #6d45969c
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def _key(compiler: str) -> str:
+    "A digest of all that the library depends on."
+    about = [*(source.read_text() for source in sorted(KERNELS.iterdir())), compiler, *FLAGS, platform.node(), platform.machine()]
+    return _digest("\0".join(about).encode())
+
 # %% ../nbs/30_native.ipynb #08-012
 def _build(
     compiler: str,  # path of a C compiler
-    library: Path,  # where the shared library goes
-):
-    "Compile the sources, link them, and move the result into place."
-    library.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=library.parent) as folder:
-        compiled, linked = [f"{folder}/{source.stem}.o" for source in SOURCES], f"{folder}/step.so"
-        commands = [[compiler, *FLAGS, "-c", "-o", *pair] for pair in zip(compiled, map(str, SOURCES), strict=True)]
-        for command in (*commands, [compiler, "-shared", "-o", linked, *compiled, "-lm"]):
-            subprocess.run(command, check=True, capture_output=True, text=True)
+    folder: Path,  # where the library goes
+) -> Path:
+    "Compile the sources to `step-KEY-DIGEST.so`, as a whole or not at all."
+    with tempfile.TemporaryDirectory(prefix="building-", dir=folder) as room:
+        linked = Path(room) / "step.so"
+        command = [compiler, *FLAGS, "-shared", "-o", str(linked), *map(str, SOURCES), "-lm"]
+        subprocess.run(command, check=True, capture_output=True, text=True)
+        linked.chmod(0o755)
+        library = folder / f"step-{_key(compiler)}-{_digest(linked.read_bytes())}.so"
         os.replace(linked, library)
+    return library
+
+
+def _clear(folder: Path):
+    "Remove what killed builds have left; none takes an hour."
+    for room in folder.glob("building-*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - room.stat().st_mtime > 3600:
+                shutil.rmtree(room, ignore_errors=True)
+
+# %% ../nbs/30_native.ipynb #f8c29263
+def _is_private(path: Path) -> bool:
+    "Whether this user or root owns a file or folder, and nobody else may write it."
+    about = path.stat()
+    return not hasattr(os, "getuid") or about.st_uid in (0, os.getuid()) and not about.st_mode & 0o022
+
+
+def _kept(compiler: str, folder: Path) -> Path | None:
+    "The library that was built for this before, if it is whole and nobody else's."
+    for library in folder.glob(f"step-{_key(compiler)}-*.so"):
+        if _is_private(library) and library.stem.endswith(_digest(library.read_bytes())):
+            return library
+    return None
 
 # %% ../nbs/30_native.ipynb #08-014
 def _compile(
     compiler: str,  # path of a C compiler
+    folder: Path | None = None,  # where it is or will be, `cache_folder()` if None
 ) -> Path:
     "The shared library for these sources, compiler and machine; compiled unless it is there."
-    about = [*(source.read_text() for source in sorted(KERNELS.iterdir())), compiler, *FLAGS, platform.node(), platform.machine()]
-    digest = hashlib.sha256("\0".join(about).encode()).hexdigest()[:16]
-    library = cache_folder() / f"step-{digest}.so"
-    if not library.exists():
-        _build(compiler, library)
+    folder = folder or cache_folder()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    library = _kept(compiler, folder)
+    if library is None:
+        _clear(folder)
+        library = _build(compiler, folder)
     return library
+
+# %% ../nbs/30_native.ipynb #3dfe8957
+FUNCTIONS = (
+    "cell_forward", "cell_backward", "window_forward", "window_backward", "multiplies_pairs", "packed_size", "pack", "multiply",
+    "add_outer", "lstm_forward", "lstm_backward", "window_lstm_forward", "window_lstm_backward", "draw",
+)  # fmt: skip
+
+
+def _load(compiler: str) -> ctypes.CDLL:
+    "The compiled steps; an OSError or AttributeError says what is wrong with them."
+    folder = cache_folder()
+    if not folder.exists() or _is_private(folder):
+        loaded = ctypes.CDLL(str(_compile(compiler)))
+    else:
+        log.warning("others may write %s, so compiled steps are not kept there; `chmod go-w` or $GRAVES_CACHE helps", folder)
+        with tempfile.TemporaryDirectory(prefix="graves_nb-") as private:
+            loaded = ctypes.CDLL(str(_compile(compiler, Path(private))))  # stays loaded without its file
+    for name in FUNCTIONS:
+        getattr(loaded, name)
+    return loaded
 
 # %% ../nbs/30_native.ipynb #08-016
 @functools.cache
@@ -71,8 +127,8 @@ def library() -> ctypes.CDLL | None:
     if compiler is None or os.environ.get("GRAVES_NATIVE") == "0":
         return None
     try:
-        return ctypes.CDLL(str(_compile(compiler)))
-    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
+        return _load(compiler)
+    except (OSError, RuntimeError, AttributeError, subprocess.CalledProcessError) as error:
         log.warning("no compiled steps, plain ones are used: %s", getattr(error, "stderr", None) or error)
         return None
 
@@ -138,6 +194,10 @@ def _workers(
     count: int,
 ) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, "graves_nb")
+
+
+if hasattr(os, "register_at_fork"):  # a child has none of its parent's threads, and would wait for them for ever
+    os.register_at_fork(after_in_child=_workers.cache_clear)
 
 
 def shares(

@@ -7,6 +7,7 @@
 
 #include "exponential.h"
 #include "product.h"
+#include "window.h"
 
 void cell_forward(long rows, long n, float *gates, const float *c_prev, float *c, float *h, long h_stride,
                   const float *peephole);
@@ -14,23 +15,18 @@ void cell_forward(long rows, long n, float *gates, const float *c_prev, float *c
 /* p (3 k): ahat, bhat, khat, replaced by alpha, beta, kappa, (46)-(51); w receives what the window sees; phi is scratch for
    length + 1 numbers; whether the character after the last has more weight than every other (sec. 5.3) */
 static int move_window(long k, long length, long symbols, float *p, float *kappa, const long long *index, float *w, float *phi) {
-    float *alpha = p, *beta = p + k, *at = p + 2 * k, most = 0.0f;
-    for (long u = 0; u <= length; u++) phi[u] = 0.0f;
+    float *at = p + 2 * k;
     for (long j = 0; j < 3 * k; j++) p[j] = exp_(p[j]);
-    for (long j = 0; j < k; j++) {
-        float a = alpha[j], b = beta[j], place = kappa[j] += at[j];
-        at[j] = place;
-        for (long u = 0; u <= length; u++) {
-            float gap = place - (float)(u + 1);
-            phi[u] += a * exp_(-b * gap * gap);
-        }
-    }
+    for (long j = 0; j < k; j++) at[j] = kappa[j] += at[j];
+    Span seen = window_weights(k, length + 1, p, p + k, at, phi);
+    float after = seen.end > length ? phi[length] : 0.0f;
+    int passed = after > 0.0f;
     memset(w, 0, symbols * sizeof(float));
-    for (long u = 0; u < length; u++) {
+    for (long u = seen.first; u < seen.end && u < length; u++) {
         w[index[u]] += phi[u];
-        most = fmaxf(most, phi[u]);
+        passed &= after > phi[u];
     }
-    return phi[length] > most;
+    return passed;
 }
 
 /* A point by outputs y (1 + 6 m) and four random numbers: a component by the first uniform, a point of it by the two normals,
@@ -39,24 +35,25 @@ static void draw_point(long m, const float *y, float bias, const float *draw, fl
     const float *pi = y + 1, *means = pi + m, *stds = means + 2 * m, *rho = stds + 2 * m;
     float top = pi[0], total = 0.0f, sum = 0.0f;
     long j = 0;
-    for (long i = 1; i < m; i++) top = fmaxf(top, pi[i]);
+    for (long i = 1; i < m; i++) top = pi[i] > top ? pi[i] : top;
     for (long i = 0; i < m; i++) total += weight[i] = exp_((pi[i] - top) * (1.0f + bias));
     for (long i = 0; i < m; i++) {
         sum += weight[i];
         j += sum / total < draw[0];
     }
     if (j >= m) j = m - 1;
-    float r = tanhf(rho[j]), away = exp_(-fabsf(rho[j])), across = 2.0f * away / (1.0f + away * away);
+    float r = tanh_(rho[j]), away = exp_(-fabsf(rho[j])), across = 2.0f * away / (1.0f + away * away);
     float z1 = draw[2], z2 = r * z1 + across * draw[3];
-    point[0] = means[j] + exp_(stds[j] - bias) * z1;
-    point[1] = means[m + j] + exp_(stds[m + j] - bias) * z2;
-    point[2] = draw[1] * (1.0f + exp_(y[0])) < 1.0f;
+    float nothing = 0.0f * (total + sigmoid(y[0])); /* NaN where there is no distribution to take a point of */
+    point[0] = means[j] + exp_(stds[j] - bias) * z1 + nothing;
+    point[1] = means[m + j] + exp_(stds[m + j] - bias) * z2 + nothing;
+    point[2] = (draw[1] * (1.0f + exp_(y[0])) < 1.0f) + nothing;
 }
 
 typedef struct {
     long layers, cells, symbols, gaussians, mixtures, kind; /* symbols and gaussians are 0 without a window; kind: see product.h */
     const void **weights;                                     /* of each layer: inputs x, w, h below, own h; then of the output */
-    const float **biases;                                     /* the same */           
+    const float **biases;                                     /* the same */
     const float **peepholes;                                  /* (3, cells) of each layer */
     const float *window_weights, *window_bias;                /* (cells, 3 gaussians), (3 gaussians) */
 } Network;

@@ -19,11 +19,15 @@ long multiplies_pairs(void) { return MULTIPLIES_PAIRS; }
 /* words of a packed matrix, (outputs rounded up to whole panels, inputs) */
 long packed_size(long kind, long outputs, long inputs) { return panels_of(outputs) * P * words(kind, inputs); }
 
-static float bfloat_word(float first, float second) { /* rounded to the nearest, to even if there are two */
+/* rounded to the nearest, to even if there are two; NaN, whose last bits may be all that makes it one, stays NaN */
+static float bfloat_word(float first, float second) {
     unsigned int word[2] = {0};
     float both[2] = {first, second}, made;
     memcpy(word, both, sizeof word);
-    for (int k = 0; k < 2; k++) word[k] += 0x7fff + (word[k] >> 16 & 1);
+    for (int k = 0; k < 2; k++) {
+        if (both[k] != both[k]) word[k] |= 0x400000;
+        else word[k] += 0x7fff + (word[k] >> 16 & 1);
+    }
     word[0] = word[0] >> 16 | (word[1] & 0xffff0000u);
     memcpy(&made, word, sizeof made);
     return made;

@@ -1,15 +1,16 @@
 /* One time step of a peephole LSTM and of the soft window, forwards and backwards, for float32 rows.
    The equations are those of Graves (2013); the notebooks 21_lstm and 26_synthesis hold the same steps
-   in torch operations, which the tests compare with these. Build: cc -O3 -march=native -ffast-math -shared. */
-
-#include <math.h>
-#include <stddef.h>
+   in torch operations, which the tests compare with these, NaN and infinities included: exponential.h says what that asks of a
+   compiler. Build: cc -O3 -march=native -fno-math-errno -fno-trapping-math -shared. */
 
 #include "exponential.h"
+#include "window.h"
 
-static inline float sigmoid(float x) { return 1.0f / (1.0f + exp_(-x)); }
-static inline float tanh_(float x) { return 1.0f - 2.0f / (exp_(2.0f * x) + 1.0f); }
-static inline float clamp(float x, float limit) { return fminf(fmaxf(x, -limit), limit); }
+/* as torch.clamp: NaN passes */
+static inline float clamp(float x, float limit) {
+    x = x > limit ? limit : x;
+    return x < -limit ? -limit : x;
+}
 
 /* one row, with every pointer by itself, so that compilers see that nothing overlaps; they do not where it is inlined */
 #define ROW static __attribute__((noinline)) void
@@ -68,19 +69,46 @@ void cell_backward(long rows, long n, float *gates, const float *c_prev, const f
 void window_forward(long rows, long m, long chars, float *p, const float *kappa_prev, float *kappa,
                     const long long *index, const float *mask, float *w, long w_stride) {
     for (long r = 0; r < rows; r++) {
-        float *a = p + r * 3 * m, *b = a + m, *s = b + m, phi[chars];
-        for (long u = 0; u < chars; u++) phi[u] = 0.0f;
+        float *a = p + r * 3 * m, *b = a + m, *s = b + m, *at = kappa + r * m, phi[chars + 1];
         for (long k = 0; k < 3 * m; k++) a[k] = exp_(a[k]);
-        for (long k = 0; k < m; k++) {
-            float at = kappa_prev[r * m + k] + s[k], ak = a[k], bk = b[k];
-            kappa[r * m + k] = at;
-            for (long u = 0; u < chars; u++) {
-                float gap = at - (float)(u + 1);
-                phi[u] += ak * exp_(-bk * gap * gap);
-            }
-        }
-        for (long u = 0; u < chars; u++) w[r * w_stride + index[r * chars + u]] += phi[u] * mask[r * chars + u];
+        for (long k = 0; k < m; k++) at[k] = kappa_prev[r * m + k] + s[k];
+        Span seen = window_weights(m, chars, a, b, at, phi);
+        for (long u = seen.first; u < seen.end; u++) w[r * w_stride + index[r * chars + u]] += phi[u] * mask[r * chars + u];
     }
+}
+
+/* sums, in LANES parts, of dphi times a term of a Gaussian, of that times the gap, and of that times the gap again */
+static inline void add_product_at(long u, float alpha, float beta, float kappa, const float *dphi, float (*sums)[LANES], int lane) {
+    float gap = gap_of(kappa, u), e = alpha * exp_(-(gap * gap * beta)) * dphi[u];
+    sums[0][lane] += e;
+    sums[1][lane] += e * gap;
+    sums[2][lane] += e * gap * gap;
+}
+
+/* The same for a span of characters, the parts added in an order that does not depend on it. dphi goes on with zeros up to a multiple of
+   LANES, which add nothing to what is finite. */
+static __attribute__((noinline)) void add_products(Span span, float alpha, float beta, float kappa, const float *dphi, float *total) {
+    float sums[3][LANES] = {{0}};
+    long u = span.first;
+    if (beta >= 0.0f && beta < INFINITY && fabsf(alpha) < INFINITY)
+        for (; u < span.end; u += LANES)
+            for (int i = 0; i < LANES; i++) add_product_at(u + i, alpha, beta, kappa, dphi, sums, i);
+    for (; u < span.end; u++) add_product_at(u, alpha, beta, kappa, dphi, sums, u % LANES);
+    for (int half = LANES / 2; half; half /= 2)
+        for (int j = 0; j < 3; j++)
+            for (int i = 0; i < half; i++) sums[j][i] += sums[j][i + half];
+    for (int j = 0; j < 3; j++) total[j] = sums[j][0];
+}
+
+/* dphi, from the derivatives by w; whether all of it is finite */
+static int window_derivatives(long chars, const float *dw, const float *dw_out, const long long *index, const float *mask, float *dphi) {
+    int finite = 1;
+    for (long u = 0; u < chars; u++) {
+        dphi[u] = (dw[index[u]] + dw_out[index[u]]) * mask[u];
+        finite &= fabsf(dphi[u]) < INFINITY;
+    }
+    for (long u = chars; u < chars + LANES; u++) dphi[u] = 0.0f;
+    return finite;
 }
 
 /* dp (rows, 3m): receives the derivatives by ahat, bhat, khat; dkappa is carried backwards in time; dw and dw_out:
@@ -89,22 +117,16 @@ void window_backward(long rows, long m, long chars, long symbols, float *dp, flo
                      const float *dw_out, const float *p, const float *kappa, const long long *index,
                      const float *mask) {
     for (long r = 0; r < rows; r++) {
-        const float *a = p + r * 3 * m, *b = a + m, *s = b + m;
-        float *da = dp + r * 3 * m, *db = da + m, *ds = db + m, dphi[chars];
-        for (long u = 0; u < chars; u++) {
-            long j = index[r * chars + u];
-            dphi[u] = (dw[r * dw_stride + j] + dw_out[r * symbols + j]) * mask[r * chars + u];
-        }
+        const float *a = p + r * 3 * m, *b = a + m, *s = b + m, *at = kappa + r * m;
+        float *da = dp + r * 3 * m, *db = da + m, *ds = db + m, *dk = dkappa + r * m, sums[3], dphi[chars + LANES];
+        int finite = window_derivatives(chars, dw + r * dw_stride, dw_out + r * symbols, index + r * chars, mask + r * chars, dphi);
         for (long k = 0; k < m; k++) {
-            float at = kappa[r * m + k], bk = b[k], e0 = 0.0f, e1 = 0.0f, e2 = 0.0f;
-            for (long u = 0; u < chars; u++) {
-                float gap = at - (float)(u + 1), e = dphi[u] * exp_(-bk * gap * gap);
-                e0 += e; e1 += e * gap; e2 += e * gap * gap;
-            }
-            da[k] = a[k] * e0;
-            db[k] = -a[k] * bk * e2;
-            dkappa[r * m + k] -= 2.0f * a[k] * bk * e1;
-            ds[k] = dkappa[r * m + k] * s[k];
+            Span span = finite ? span_of(a[k], b[k], at[k], chars) : (Span){0, chars};
+            add_products(span, a[k], b[k], at[k], dphi, sums);
+            da[k] = sums[0];
+            db[k] = -b[k] * sums[2];
+            dk[k] -= 2.0f * (b[k] * sums[1]);
+            ds[k] = dk[k] * s[k];
         }
     }
 }
