@@ -76,11 +76,15 @@ def log1m_tanh2(
     return 2 * (math.log(2) - a - torch.log1p(torch.exp(-2 * a)))
 
 # %% ../nbs/23_mixture.ipynb #12-017
-def _diagonals(p: MixtureParameters, xy: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    "z1 - z2, z1 + z2 and what their squares are multiplied with in Z / (1 - rho^2), (25), each (..., M)."
+def _diagonals(p: MixtureParameters, xy: Tensor) -> tuple[Tensor, Tensor]:
+    "z1 - z2 and z1 + z2, each (..., M)."
     z1, z2 = ((xy.unsqueeze(-2) - p.means) * torch.exp(-p.log_stds)).unbind(-1)
-    r = 2 * p.rho_hat
-    return z1 - z2, z1 + z2, (1 + torch.exp(r)) / 4, (1 + torch.exp(-r)) / 4
+    return z1 - z2, z1 + z2
+
+
+def _slope(r: Tensor) -> tuple[Tensor, Tensor]:
+    "a and s such that a s^2 is (1 + e^r) / 4, none of them too large for single precision; s is 1 up to r = 40."
+    return (1 + torch.exp(r.clamp(max=40))) / 4, torch.exp((r - 40).clamp_(min=0) / 2)
 
 # %% ../nbs/23_mixture.ipynb #12-018
 def component_log_density(
@@ -88,8 +92,9 @@ def component_log_density(
     xy: Tensor,  # offsets, (..., 2)
 ) -> Tensor:  # (..., M)
     "log N(x | mu, sigma, rho) of each Gaussian, (24, 25)."
-    minus, plus, a, b = _diagonals(p, xy)
-    zz = minus.square() * a + plus.square() * b
+    (minus, plus), (a, s), (b, t) = _diagonals(p, xy), _slope(2 * p.rho_hat), _slope(-2 * p.rho_hat)
+    zz = (minus * s).square() * a + (plus * t).square() * b
+    zz = zz.clamp(max=torch.finfo(zz.dtype).max / 4)  # a point may be farther off than there are numbers
     return -math.log(2 * math.pi) - p.log_stds.sum(-1) - 0.5 * (log1m_tanh2(p.rho_hat) + zz)
 
 # %% ../nbs/23_mixture.ipynb #12-026
@@ -115,10 +120,13 @@ def _loss_derivatives(
     x: Tensor,  # targets, (..., 3)
     gamma: Tensor,  # responsibilities, (..., M)
 ) -> Tensor:  # (..., 1 + 6 M)
-    "The derivatives of (26) by the network outputs, (29)-(37)."
-    minus, plus, a, b = _diagonals(p, x[..., :2])
-    a_minus, b_plus = a * minus, b * plus
+    "The derivatives of (26) by the network outputs, (27) and (30)-(36)."
+    most = torch.finfo(gamma.dtype).max / 4
+    minus, plus = (d.masked_fill_(gamma == 0, 0) for d in _diagonals(p, x[..., :2]))
+    (a, s), (b, t) = _slope(2 * p.rho_hat), _slope(-2 * p.rho_hat)
+    a_minus, b_plus = (minus * s * a * s).clamp_(-most, most), (plus * t * b * t).clamp_(-most, most)
     tilted1, tilted2 = b_plus + a_minus, b_plus - a_minus  # C (z1 - rho z2), C (z2 - rho z1)
+    across, along = (a_minus - minus / 4) * minus, (b_plus - plus / 4) * plus
     inverse1, inverse2 = torch.exp(-p.log_stds).unbind(-1)
     blocks = [
         (x[..., 2] - p.end_of_stroke).unsqueeze(-1),
@@ -127,9 +135,9 @@ def _loss_derivatives(
         -gamma * tilted2 * inverse2,
         -gamma * (tilted1 * (plus + minus) / 2 - 1),
         -gamma * (tilted2 * (plus - minus) / 2 - 1),
-        -gamma * (p.correlations - (a_minus - minus / 4) * minus + (b_plus - plus / 4) * plus),
+        -gamma * (p.correlations - across.clamp_(max=most) + along.clamp_(max=most)),
     ]
-    return torch.cat(blocks, dim=-1)
+    return torch.cat(blocks, dim=-1).clamp_(-most, most)
 
 # %% ../nbs/23_mixture.ipynb #12-040
 class _MixtureLoss(torch.autograd.Function):
@@ -140,7 +148,7 @@ class _MixtureLoss(torch.autograd.Function):
         p = split_outputs(y)
         joint = p.log_weights + component_log_density(p, x[..., :2])
         total = torch.logsumexp(joint, dim=-1)
-        gamma = torch.exp(joint - total.unsqueeze(-1))  # responsibilities, (27, 28)
+        gamma = torch.exp(joint - total.unsqueeze(-1))  # responsibilities, (28, 29)
         ctx.save_for_backward(y, x, gamma)
         return F.binary_cross_entropy_with_logits(p.end_logit, x[..., 2], reduction="none") - total
 
@@ -179,7 +187,8 @@ def sample_mixture(
     z2 = torch.tanh(rho_hat) * z1 + torch.exp(0.5 * log1m_tanh2(rho_hat)) * draws[:, 3]
     xy = p.means[row, j] + p.stds[row, j] * torch.stack([z1, z2], dim=-1)
     end = (draws[:, 1] < p.end_of_stroke).to(xy.dtype)
-    return torch.cat([xy, end.unsqueeze(-1)], dim=-1)
+    nothing = 0 * (p.weights.sum(-1) + p.end_of_stroke)  # NaN where there is no distribution to take a point of
+    return torch.cat([xy, end.unsqueeze(-1)], dim=-1) + nothing.unsqueeze(-1)
 
 # %% ../nbs/23_mixture.ipynb #12-061
 def mixture_mean(
