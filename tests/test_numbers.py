@@ -9,16 +9,17 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from graves_nb import lstm, native, synthesis
+from graves_nb import backend_c, backend_torch, native
 from graves_nb.alphabet import TextBatch
 from graves_nb.drawing import draw_points, draw_points_plain
 from graves_nb.mixture import random_draws
 from graves_nb.native import KERNELS
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
+from graves_nb.sequence import LSTMLoop
 from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
 
 torch.set_num_threads(1)
-pytestmark = pytest.mark.skipif(not native.usable(torch.zeros(1)), reason="no C compiler: there are only plain steps")
+pytestmark = pytest.mark.skipif(native.library() is None, reason="no C compiler: there are only plain steps")
 
 NAN, INF = float("nan"), float("inf")
 SPECIAL = [NAN, INF, 0.0, 1e-8, 1e-6, 1e-3, 87.0, 88.0, 88.5, 88.8, 89.0, 1e6, 1e30]
@@ -43,7 +44,7 @@ def assert_same(ours, plain, rtol=2e-5, atol=2e-6):
 
 def compare(name, args):
     results = []
-    for step in (getattr(native, name), getattr(lstm if name.startswith("cell") else synthesis, name)):
+    for step in (getattr(backend_c, name), getattr(backend_torch, name)):
         own = [a.clone() if isinstance(a, torch.Tensor) else a for a in args]
         step(*own)
         results.append([a for a in own if isinstance(a, torch.Tensor)])
@@ -52,12 +53,23 @@ def compare(name, args):
 
 
 # ---------------------------------------------------------------- steps
+def cell_arguments(rows, n, scale=1.0):
+    "Gates, cells before and after, outputs, peepholes."
+    return scale * torch.randn(rows, 4 * n), torch.randn(2, rows, n), torch.randn(rows, n), torch.randn(3, n)
+
+
+def loop_of(peephole, clip):
+    "What a step back is told of its loop."
+    n = peephole.shape[1]
+    return LSTMLoop(torch.zeros(4 * n, n), peephole, clip, torch.float32)
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.integers(1, 3), st.integers(1, 20), seeds, st.data())
 def test_cell_forward(rows, n, seed, data):
     torch.manual_seed(seed)
-    args = torch.randn(rows, 4 * n), *torch.randn(3, rows, n), torch.randn(3, n)
-    spoil(args, [0, 1, 4], data)
+    args = cell_arguments(rows, n)
+    spoil(args, [0, 1, 3], data)
     compare("cell_forward_", args)
 
 
@@ -65,21 +77,21 @@ def test_cell_forward(rows, n, seed, data):
 @given(st.integers(1, 3), st.integers(1, 20), clips, seeds, st.data())
 def test_cell_backward(rows, n, clip, seed, data):
     torch.manual_seed(seed)
-    gates, c_prev, c, h, peephole = args = torch.randn(rows, 4 * n), *torch.randn(3, rows, n), torch.randn(3, n)
-    spoil(args, [0, 1, 4], data)
-    lstm.cell_forward_(*args)
-    args = gates, c_prev, c, *torch.randn(3, rows, n), peephole, torch.randn(3, n), clip
+    gates, cells, h, peephole = args = cell_arguments(rows, n)
+    spoil(args, [0, 1, 3], data)
+    backend_torch.cell_forward_(*args)
+    args = gates, cells, *torch.randn(3, rows, n), torch.randn(3, n), loop_of(peephole, clip)
     if data.draw(st.booleans()):
-        spoil(args, [3, 4, 5, 7], data)
+        spoil(args, [2, 3, 4, 5], data)
     compare("cell_backward_", args)
 
 
 def test_peepholes_learn_from_saturated_gates_what_plain_ones_do():
     for scale in (1e2, 1e6, 1e30, INF):
         torch.manual_seed(0)
-        gates, c_prev, c, h, peephole = scale * torch.randn(4, 64), *torch.randn(3, 4, 16), torch.randn(3, 16)
-        lstm.cell_forward_(gates, c_prev, c, h, peephole)
-        compare("cell_backward_", (gates, c_prev, c, *torch.randn(3, 4, 16), peephole, torch.zeros(3, 16), None))
+        gates, cells, h, peephole = cell_arguments(4, 16, scale)
+        backend_torch.cell_forward_(gates, cells, h, peephole)
+        compare("cell_backward_", (gates, cells, *torch.randn(3, 4, 16), torch.zeros(3, 16), loop_of(peephole, None)))
 
 
 def window_arguments(rows, k, chars, seed):
@@ -115,8 +127,8 @@ def test_window_backward(rows, k, chars, seed, data):
 def test_small_numbers_stay(x, negative, n):
     "An open output gate leaves tanh(c), right to a few units in the last place."
     x = torch.full((1, n), -x if negative else x)
-    h, c, shut = torch.empty_like(x), torch.empty_like(x), torch.full_like(x, -100.0)
-    native.cell_forward_(torch.cat([-shut, -shut, x, -shut], 1), torch.zeros_like(x), c, h, torch.zeros(3, n))
+    h, shut = torch.empty_like(x), torch.full_like(x, -100.0)
+    backend_c.cell_forward_(torch.cat([-shut, -shut, x, -shut], 1), torch.zeros(2, 1, n), h, torch.zeros(3, n))
     torch.testing.assert_close(h.double(), x.double().tanh().tanh(), rtol=5e-7, atol=0)
 
 
@@ -195,7 +207,7 @@ def both_ways(whole, name, args):
         own = [a.clone() for a in args]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(native, "library", lambda library=library: library)
-            getattr(native, name)(*own)
+            getattr(backend_c, name)(*own)
         yield own
 
 
@@ -225,7 +237,7 @@ def test_padding_does_not_change_a_bit(chars, seed):
     for more in (0, 1, 9):
         padded, mask = torch.nn.functional.pad(index, (0, more)), (torch.arange(chars + more) < chars).float()[None]
         args = torch.empty_like(p), *(d.clone() for d in derivatives), p.exp(), kappa, padded, mask
-        native.window_backward_(*args)
+        backend_c.window_backward_(*args)
         results.append(torch.cat(args[:2], 1))
     assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
 
