@@ -205,7 +205,7 @@ def sources(folder: Path, places: dict[Path, Path]) -> None:
 
 
 def legibility() -> str:
-    "The figures of tests/legibility.py for each way to store the weights, as a table; of those that were measured."
+    "The figures of tools/legibility.py for each way to store the weights, as a table; of those that were measured."
     rows = [
         "| weights | bias | sentences | character error rate (95 %) | read without an error |",
         "|---|---|---|---|---|",
