@@ -23,6 +23,7 @@ test: $(VENV)/test notebooks lint  ## all that continuous integration runs
 
 notebooks: $(VENV)/dev  ## fail where the notebooks and graves_nb/ disagree, or a notebook is not clean
 	@$(BIN)/python tools/check_notebooks.py
+	@$(BIN)/python tools/list_notebooks.py
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -30,6 +31,8 @@ lint: $(VENV)/dev
 
 export: $(VENV)/dev  ## clean the notebooks, and write graves_nb/ from them
 	@$(BIN)/python tools/check_notebooks.py --write
+	@$(BIN)/python tools/list_notebooks.py --write
+	@$(BIN)/python docs/figures.py
 
 lab: $(VENV)/dev  ## JupyterLab on the Studio, with the other notebooks beside it
 	$(BIN)/graves lab nbs -- $(LAB)
