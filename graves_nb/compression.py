@@ -24,7 +24,8 @@ from .corpus import NULL, TextPiece
 from .model import TextModel
 from .native import flush_denormals
 from .softmax import softmax_loss
-from .text_evaluation import Dynamic, adapting, read_piece
+from .batches import read_piece
+from .dynamic import Dynamic, adapting
 
 # %% ../nbs/53_compression.ipynb #35-005
 def stream_starts(
