@@ -30,7 +30,8 @@ from .drawing import draw_points
 from .native import flush_denormals
 from .prediction import PredictionConfig, PredictionNetwork, make_head
 from .synthesis import SynthesisConfig, SynthesisNetwork
-from .training import InkBatch, has_fast_bf16, keep_freed_memory
+from .batches import InkBatch
+from .training import has_fast_bf16, keep_freed_memory
 
 # %% ../nbs/72_bench.ipynb #53-005
 class TorchPrediction(nn.Module):
@@ -276,7 +277,7 @@ import resource, sys
 import torch
 from graves_nb.bench import make_batch, update
 from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
-from graves_nb.training import chunked_backward
+from graves_nb.batches import chunked_backward
 steps, batch, chunk, threads = map(int, sys.argv[1:])
 torch.set_num_threads(threads)
 network, data = SynthesisNetwork(SynthesisConfig()), make_batch(steps, batch)
@@ -333,7 +334,8 @@ from graves_nb.alphabet import ASCII
 from graves_nb.ink import Ink, OffsetScaler
 from graves_nb.model import InkModel
 from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
-from graves_nb.training import Stage, TrainConfig, Trainer
+from graves_nb.tasks import InkTask, Stage
+from graves_nb.training import TrainConfig, Trainer
 steps, cells, batches, threads = map(int, sys.argv[1:])
 torch.set_num_threads(threads)
 torch.manual_seed(0)
@@ -344,7 +346,7 @@ model = InkModel(SynthesisNetwork(SynthesisConfig(len(ASCII), cells)), ASCII, Of
 config = TrainConfig(points=2 * batches * 32 * steps, batch_size=32, log_updates=batches)
 entries = []
 with tempfile.TemporaryDirectory() as folder:
-    Trainer(model, [Stage(inks)], inks[:2], folder, config, entries.append).fit()
+    Trainer(model, InkTask([Stage(inks)], inks[:2]), folder, config, entries.append).fit()
 if entries:  # those of the first half include whatever happens only once
     print([e["points_per_second"] for e in entries if "points_per_second" in e][-1])
 """

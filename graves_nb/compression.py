@@ -29,7 +29,8 @@ from .contracts import BACKENDS, config_dict, find_backend, only_backends
 from .corpus import NULL, TextPiece
 from .model import TextModel
 from .native import flush_denormals
-from .text_evaluation import Dynamic, adapting, read_piece
+from .batches import read_piece
+from .dynamic import Dynamic, adapting
 
 # %% ../nbs/53_compression.ipynb #35-005
 def stream_starts(
