@@ -27,7 +27,7 @@ from .ink import Ink, OffsetScaler
 from .lstm import lstm_cell
 from .mixture import sample_mixture, split_outputs
 from .model import Model, ModelFileError
-from .sampling import Sample, null_first, prepare_line, prime_offsets, sample_of
+from .sampling import Job, Sample, Settings, null_first, prepare_line, sample_of
 from .window import window_parameters, window_phi
 
 # %% ../nbs/70_export.ipynb #50-005
@@ -297,54 +297,58 @@ class OnnxWriter:
 
     def start(
         self,
-        index,  # character indices, (U,)
-    ):
+        index: Tensor,  # character indices, (U,)
+    ) -> dict[str, np.ndarray]:  # by name
         "What the first step is given, by the text's characters."
-        config = self.meta["config"]
-        h = np.zeros((config["n_layers"], 1, config["hidden_size"]), np.float32)
-        kappa, w = (np.zeros((1, config[name]), np.float32) for name in ("n_window", "n_chars"))
-        rows = nn.functional.one_hot(index, config["n_chars"]).float().numpy()
-        return dict(x=np.zeros((1, 3), np.float32), h=h, c=h, kappa=kappa, w=w, text=rows)
+        return first_arrays(self.meta["config"], index)
+
+    def sample(
+        self,
+        text: str,  # what to write
+        bias: float = 0.5,  # 0 as varied as the training data; larger is neater (sec. 5.4)
+        seed: int = 0,  # of `portable_draws`
+        prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5)
+        **settings,  # others of `sampling.Settings`, as far as they are about one line: `stop`, `max_points_per_char`, `fold`
+    ) -> Sample:
+        "Write a line, and say how it ended."
+        line = prepare_line(self, Job(text, seed, prime), Settings(bias=bias, **settings))
+        draw_line(self, line)
+        return sample_of(self, line)
+
+    def write(
+        self,
+        text: str,  # what to write
+        bias: float = 0.5,  # 0 as varied as the training data; larger is neater (sec. 5.4)
+        seed: int = 0,  # of `portable_draws`
+        prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5)
+    ) -> Ink:
+        "The ink of `OnnxWriter.sample`."
+        return self.sample(text, bias, seed, prime).ink
 
 # %% ../nbs/70_export.ipynb #50-030
-def _sample(
-    self: OnnxWriter,
-    text: str,  # what to write
-    bias: float = 0.5,  # 0 as varied as the training data; larger is neater (sec. 5.4)
-    seed: int = 0,  # of `portable_draws`
-    prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5)
-    max_points_per_char: int = 60,  # ends a line that the stop rule does not
-) -> Sample:
-    "Write a line, and say how it ended."
-    line = prepare_line(self, text, seed, prime, max_points_per_char)
-    inputs = self.start(line.text)
-    if prime is not None:
-        offsets = prime_offsets(self, prime)
-        for x in null_first(offsets).numpy():
+def first_arrays(config: dict, index: Tensor) -> dict[str, np.ndarray]:
+    "What the first step of a configuration is given, by name."
+    h = np.zeros((config["n_layers"], 1, config["hidden_size"]), np.float32)
+    kappa, w = (np.zeros((1, config[name]), np.float32) for name in ("n_window", "n_chars"))
+    rows = nn.functional.one_hot(index, config["n_chars"]).float().numpy()
+    return dict(x=np.zeros((1, 3), np.float32), h=h, c=h, kappa=kappa, w=w, text=rows)
+
+
+def draw_line(writer: OnnxWriter, line) -> None:
+    "Give a line its points, one by one, until it has ended."
+    inputs = writer.start(line.text)
+    if line.prime is not None:
+        for x in null_first(line.prime).numpy():
             inputs["x"] = x
-            onnx_step(self.session, inputs)
-        inputs["x"] = offsets[-1:].numpy()
-    for draw in portable_draws(line.limit, seed):
-        y, phi = onnx_step(self.session, inputs)
-        point = sample_mixture(split_outputs(torch.from_numpy(y), bias), draw[None])
-        if not line.take(point[0].tolist(), bool(phi[0, -1] > phi[0, :-1].max())):
+            onnx_step(writer.session, inputs)
+        inputs["x"] = line.prime[-1:].numpy()
+    for draw in portable_draws(line.limit, line.job.seed):
+        y, phi = onnx_step(writer.session, inputs)
+        point = sample_mixture(split_outputs(torch.from_numpy(y), line.job.bias), draw[None])
+        line.take(point[0].tolist(), bool(phi[0, -1] > phi[0, :-1].max()), phi[0, -line.reach :].tolist())
+        if line.done:
             break
         inputs["x"] = point.numpy()
-    return sample_of(self, line, text, prime is not None)
-
-
-def _write(
-    self: OnnxWriter,
-    text: str,  # what to write
-    bias: float = 0.5,  # 0 as varied as the training data; larger is neater (sec. 5.4)
-    seed: int = 0,  # of `portable_draws`
-    prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5)
-) -> Ink:
-    "The ink of `OnnxWriter.sample`."
-    return self.sample(text, bias, seed, prime).ink
-
-
-OnnxWriter.sample, OnnxWriter.write = _sample, _write
 
 # %% ../nbs/70_export.ipynb #50-037
 def animated_svg(
