@@ -98,6 +98,7 @@ def live(folder: Path) -> None:
         cells=config.hidden_size,
         layers=config.n_layers,
         window=config.n_window,
+        pace=model.info.get("points_per_char", 18.0),
         styles=[
             dict(name=name, text=hand.text.strip(), offsets=rows)
             for name, hand, rows in zip(list_hands(), hands, offsets, strict=True)

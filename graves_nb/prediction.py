@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from .contracts import HEADS, LATER, Output, Part, check_parts, find_backend, find_head, find_layer
 from .lstm import LSTMState, clip_derivative
+from .mixture import MixtureHead
+from .softmax import SoftmaxHead
 
 # %% ../nbs/25_prediction.ipynb #14-005
 @dataclass(frozen=True)
