@@ -35,7 +35,7 @@ from .pretrained import load_hand
 from .texts import FOLDINGS, single_line, strip_blanks, writable
 from .window import WindowParameters, window_phi
 
-# %% ../nbs/50_sampling.ipynb #d93c85e7
+# %% ../nbs/50_sampling.ipynb #28fbc65f
 @dataclass(frozen=True)
 class Job:
     "A line that somebody wants written."
@@ -46,7 +46,7 @@ class Job:
     bias: float | None = None  # of this line; None is what the settings say
     label: object = None  # by which whoever asks knows it: it comes back with the line
 
-# %% ../nbs/50_sampling.ipynb #8d91cd8c
+# %% ../nbs/50_sampling.ipynb #7e6ed7de
 STOPS = ("finish", "paper")  # how a line ends: with its last letter complete, or as in the paper (sec. 5.3)
 
 
@@ -71,7 +71,7 @@ class Settings:
         if self.stop not in STOPS:
             raise ValueError(f"stop is {' or '.join(map(repr, STOPS))}, got {shown_value(self.stop)}")
 
-# %% ../nbs/50_sampling.ipynb #4bbf3459
+# %% ../nbs/50_sampling.ipynb #ec8356ec
 def text_to_write(
     model: InkModel,  # whose alphabet is to write it
     text: str,  # as it was brought
@@ -84,7 +84,7 @@ def text_to_write(
     folded = writable(text, alphabet.symbols, FOLDINGS if fold else {}, others=alphabet.fold)
     return strip_blanks(single_line(folded.text))
 
-# %% ../nbs/50_sampling.ipynb #10d8d4ef
+# %% ../nbs/50_sampling.ipynb #7351ed9f
 def adapt_ink(
     model: InkModel,  # whose units are wanted
     ink: Ink,  # in any units; with its text it is measured better
@@ -104,7 +104,7 @@ def _hand_of(ink):
     unit = spread(xy) / 0.45
     return Hand(unit, len(xy) * unit / max(float(np.ptp(xy[:, 0])), unit, 1e-9))
 
-# %% ../nbs/50_sampling.ipynb #2ca40242
+# %% ../nbs/50_sampling.ipynb #409c6fa2
 def prime_offsets(
     model: InkModel,  # either kind
     prime: Ink,  # in any units; with its text, for a synthesis model
@@ -118,7 +118,7 @@ def prime_offsets(
         raise ValueError(f"the prime needs at least 2 points, it has {len(prime)}")
     return torch.as_tensor(model.scaler.normalise(adapt_ink(model, prime).offsets()))
 
-# %% ../nbs/50_sampling.ipynb #cc49d79f
+# %% ../nbs/50_sampling.ipynb #a53406bc
 WIDEST = 2.5  # times as wide, or as narrow, as its height makes one expect, are the letters of a prime at most
 
 
@@ -133,7 +133,7 @@ def fault_of_prime(
         return ""
     return f"the text of its prime, {prime.text!r}, seems not to be what the ink shows: its letters would be {ratio:.1f} times as wide as usual"
 
-# %% ../nbs/50_sampling.ipynb #981fe90b
+# %% ../nbs/50_sampling.ipynb #99139bc8
 def prepare_line(
     model: InkModel,  # a synthesis model
     job: Job,  # what is asked for
@@ -153,7 +153,7 @@ def prepare_line(
     line.usual = model.info.get("points_per_char", 18.0) * weigh(text, ink_of) / POINTS_PER_CHARACTER
     return line
 
-# %% ../nbs/50_sampling.ipynb #f39e098c
+# %% ../nbs/50_sampling.ipynb #a452a0f0
 def take_rows(
     state,  # of some lines: a tensor (batch, ...), or a tuple of such
     rows: Tensor,  # indices of those to keep, (rows,)
@@ -161,14 +161,14 @@ def take_rows(
     "The state of some of the lines."
     return map_state(lambda tensor: tensor[rows], state)
 
-# %% ../nbs/50_sampling.ipynb #90ec4656
+# %% ../nbs/50_sampling.ipynb #b05d411a
 def null_first(
     offsets: Tensor,  # normalised, (n, 3)
 ) -> Tensor:  # (n, 1, 3)
     "What a network reads to predict the offsets: the null vector, then all but the last."
     return torch.cat([offsets.new_zeros(1, 3), offsets[:-1]])[:, None]
 
-# %% ../nbs/50_sampling.ipynb #0a94c277
+# %% ../nbs/50_sampling.ipynb #075ec229
 def read_prime(
     network: nn.Module,  # of either kind
     offsets: Tensor,  # of the prime, normalised, (n, 3)
@@ -199,7 +199,7 @@ def texts_of(lines: Sequence[Line], like: Tensor) -> TextBatch:
     batch = TextBatch.from_indices([line.text for line in lines])
     return TextBatch(batch.index.to(like.device), batch.mask.to(like))
 
-# %% ../nbs/50_sampling.ipynb #34c5f888
+# %% ../nbs/50_sampling.ipynb #28532a51
 def drawing_network(network: nn.Module) -> tuple[nn.Module, Tensor]:
     "A network that can be drawn from, and a tensor of its type and device."
     weight = next(network.parameters())
@@ -211,7 +211,7 @@ def drawing_network(network: nn.Module) -> tuple[nn.Module, Tensor]:
         weight = next(network.parameters())
     return network, weight.detach().new_zeros(1, 3)
 
-# %% ../nbs/50_sampling.ipynb #1986a924
+# %% ../nbs/50_sampling.ipynb #649c1798
 CHUNK = 256  # points whose random numbers are drawn at once
 STEPS = 16  # drawn between two looks at which lines have ended; divides CHUNK
 
@@ -236,7 +236,7 @@ def last_weights(window: WindowParameters, lengths: Tensor, reach: int) -> Tenso
     gap = window.kappa.unsqueeze(-1) - places[:, None, None]
     return (window.alpha.unsqueeze(-1) * torch.exp(-window.beta.unsqueeze(-1) * gap.square())).sum(-2)
 
-# %% ../nbs/50_sampling.ipynb #8a674095
+# %% ../nbs/50_sampling.ipynb #35a3e003
 class Batch:
     "Lines that share the steps of a network, all of the same bias."
 
@@ -285,7 +285,7 @@ def take_steps(line: Line, points, finished, weights, trace) -> None:
             return
         line.take(point, past, row[-line.reach :])
 
-# %% ../nbs/50_sampling.ipynb #c74f9eb9
+# %% ../nbs/50_sampling.ipynb #03de13a9
 class Trace(NamedTuple):
     "What a network expected, step by step: row t before it saw row t of the ink's offsets."
 
@@ -300,15 +300,15 @@ def _trace_of(outputs, window, n_chars):
     return Trace(outputs, window, window_phi(window, n_chars))
 
 
-def _trace_of_line(line):
-    "Of the points that a line has; the step from the prime to its first point is left out."
+def _trace_of_line(line, n):
+    "Of the first n points of a line; the step from the prime to its first point is left out."
     if not line.trace:
         return None
-    rows = slice(0 if line.prime is None else 1, len(line.points))
+    rows = slice(0 if line.prime is None else 1, n)
     outputs, *window = (torch.cat(parts)[rows] for parts in zip(*line.trace, strict=True))
     return _trace_of(outputs, window, len(line.text))
 
-# %% ../nbs/50_sampling.ipynb #9cd64a28
+# %% ../nbs/50_sampling.ipynb #a149dd6c
 def _ink_of(model, offsets, text="", primed=False):
     "Ink that starts at (0, 0), of normalised offsets."
     ink = Ink.from_offsets(model.scaler.denormalise(offsets.float().cpu().numpy()), text=text)
@@ -317,7 +317,7 @@ def _ink_of(model, offsets, text="", primed=False):
     first, *rest = ink.strokes
     return Ink.from_strokes([stroke - first[1] for stroke in (first[1:], *rest)], text=text)
 
-# %% ../nbs/50_sampling.ipynb #e354dd8d
+# %% ../nbs/50_sampling.ipynb #1a45f0ca
 FEWEST = 0.35  # share of the usual points that a line has at least, or letters are missing
 
 
@@ -339,7 +339,7 @@ class Sample(NamedTuple):
         "Whether it is the whole line; a `Partial` is not."
         return True
 
-# %% ../nbs/50_sampling.ipynb #1aa4f18a
+# %% ../nbs/50_sampling.ipynb #45005c0e
 def went_wrong(line: Line) -> str:
     "What went wrong with a line that another seed may get right."
     if not line.stopped:
@@ -353,20 +353,19 @@ def trouble_of(line: Line) -> str:
     "All that went wrong with a line."
     return "; ".join(fault for fault in (line.trouble, went_wrong(line)) if fault)
 
-# %% ../nbs/50_sampling.ipynb #8bf8c999
+# %% ../nbs/50_sampling.ipynb #9d7639d1
 def sample_of(
     model: InkModel,  # which drew the line
     line: Line,  # as far as it is drawn, a point or more
+    first: int | None = None,  # only so many of its points; None is all of them
 ) -> Sample:
     "The line as ink."
-    points = torch.tensor(line.points[: line.sure or 1], dtype=torch.float32)
+    n, whole = (len(line.points), line.done) if first is None else (first, False)
+    points = torch.tensor(line.points[:n], dtype=torch.float32)
     ink = _ink_of(model, points, line.job.text, line.prime is not None)
-    trace = _trace_of_line(line)
-    if trace is not None and not line.done:
-        trace = Trace(trace.outputs[: len(ink) - 1], WindowParameters(*(p[: len(ink) - 1] for p in trace.window)), trace.phi[: len(ink) - 1])
-    return Sample(ink, line.stopped, trace, trouble_of(line) if line.done else "", line.job)
+    return Sample(ink, line.stopped and whole, _trace_of_line(line, n), trouble_of(line) if whole else "", line.job)
 
-# %% ../nbs/50_sampling.ipynb #3c92863d
+# %% ../nbs/50_sampling.ipynb #5f794e95
 @dataclass
 class Partial:
     "A line while it is written: the points that are new since it was last seen."
@@ -388,10 +387,10 @@ def grown(model: InkModel, line: Line) -> Partial | None:
         rows[0, :2] = 0  # the way from the prime
     rows[:, :2] = rows[:, :2].cumsum(0) + (x, y)
     line.seen = line.sure, *rows[-1, :2]
-    start = [] if seen or line.prime is not None else [(0.0, 0.0, rows[0, 2] * 0)]
-    return Partial(line.job, np.array([*start, *rows]), lambda: sample_of(model, line))
+    n, start = line.sure, [] if seen or line.prime is not None else [(0.0, 0.0, rows[0, 2] * 0)]
+    return Partial(line.job, np.array([*start, *rows]), lambda: sample_of(model, line, n))
 
-# %% ../nbs/50_sampling.ipynb #4156620d
+# %% ../nbs/50_sampling.ipynb #e808ef9c
 def stream(
     model: InkModel,  # a synthesis model
     jobs: Iterable[Job],  # what to write; taken as there is room, so that there may be any number of them
@@ -408,7 +407,7 @@ def check_kind(model, kind: str, instead: str) -> None:
     if model.kind != kind:
         raise ValueError(f"this takes a {kind} model, but the model is a {model.kind} model: {instead}")
 
-# %% ../nbs/50_sampling.ipynb #f53fd9f9
+# %% ../nbs/50_sampling.ipynb #81468348
 class Streaming:
     "What `stream` keeps."
 
@@ -468,7 +467,7 @@ def next_seed(seed: int) -> int:
     "A seed far from those of the lines beside, and never one of them by chance."
     return (seed + 1_000_000_007) % 2**63 if seed < 2**63 else seed - 1_000_000_007
 
-# %% ../nbs/50_sampling.ipynb #c8671c6c
+# %% ../nbs/50_sampling.ipynb #87f04dc5
 def write_samples(
     model: InkModel,  # a synthesis model
     texts: Sequence[str],  # what to write, a line each
@@ -503,7 +502,7 @@ def _words_of_trouble(sample):
     "What is said of it."
     return f"{sample.job.text!r} of seed {sample.job.seed} went wrong: {sample.trouble}"
 
-# %% ../nbs/50_sampling.ipynb #0ebbbfa2
+# %% ../nbs/50_sampling.ipynb #2b08087e
 def write(
     model: InkModel,  # from `load_model`
     text: str | Sequence[str],  # a line, or several
@@ -543,7 +542,7 @@ def trace_ink(
     y, _, window = model.network(inputs, TextBatch.from_indices([model.encode(ink.text)]))
     return _trace_of(y[:, 0], [p[:, 0] for p in window], len(ink.text))
 
-# %% ../nbs/50_sampling.ipynb #db41fe3e
+# %% ../nbs/50_sampling.ipynb #76629e11
 @torch.no_grad()
 def sample_ink(
     model: InkModel,  # a prediction model
@@ -577,7 +576,7 @@ def _begin_wordless(network, lines, like):
     state = read_prime(network, offsets.to(like), 1)  # once for all: it is the same for each
     return map_state(lambda tensor: tensor.repeat(len(lines), *[1] * (tensor.dim() - 1)), state)
 
-# %% ../nbs/50_sampling.ipynb #ab8791b8
+# %% ../nbs/50_sampling.ipynb #3414f7dc
 def likely(
     probabilities: Tensor,  # (lines, K)
     top_k: int | None,  # at most so many symbols
@@ -592,7 +591,7 @@ def likely(
         keep &= ranked.cumsum(-1) - ranked < top_p
     return torch.zeros_like(keep).scatter(-1, order, keep)
 
-# %% ../nbs/50_sampling.ipynb #c4b53ad0
+# %% ../nbs/50_sampling.ipynb #1aaeef1b
 @dataclass(frozen=True)
 class Choice:
     "How symbols of a text are drawn from what is expected."
@@ -608,7 +607,7 @@ class Choice:
         if self.top_p is not None:
             as_number("top_p", self.top_p, low=0, high=1, exclusive=True)
 
-# %% ../nbs/50_sampling.ipynb #25b83591
+# %% ../nbs/50_sampling.ipynb #8c4af2cc
 @torch.no_grad()
 def draw_symbols(
     model: TextModel,
@@ -631,7 +630,7 @@ def draw_symbols(
         yield symbols
         y, state, _ = network.step(symbols, state)
 
-# %% ../nbs/50_sampling.ipynb #f3ff1197
+# %% ../nbs/50_sampling.ipynb #703dd8ba
 def stream_text(
     model: TextModel,  # from `load_model("wiki")`, or trained
     prime: str | bytes = "",  # to go on with; it is not part of the answer
@@ -653,7 +652,7 @@ def _characters(vocabulary, symbols):
         if text:
             yield text
 
-# %% ../nbs/50_sampling.ipynb #eeab3c2e
+# %% ../nbs/50_sampling.ipynb #53799167
 def sample_text(
     model: TextModel,  # from `load_model("wiki")`, or trained
     length: int = 1000,  # symbols to draw: bytes, characters or words, as the model has them

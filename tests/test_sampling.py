@@ -82,7 +82,7 @@ def drawn(model, indices, seeds, bias=0.5, limit=300, finish=False, prime=None, 
 def trace_of(line):
     "All of it, the way from a prime included."
     line.prime = None
-    return _trace_of_line(line)
+    return _trace_of_line(line, len(line.points))
 
 
 def plain_line(model, text, bias, seed, limit, finish):

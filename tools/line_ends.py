@@ -1,12 +1,12 @@
-"""Do lines end as they should? Words that end in all kinds of letters, each with many seeds: how many get a stroke too many, how many are cut.
+"""Do lines end as they should? Words that end in all kinds of letters, each with many seeds, and a picture of their ends.
 
     python tools/line_ends.py --seeds 200 --sheet ends.png --json ends.json
     python tools/line_ends.py --seeds 200 --stop paper
 
-A mark too many is a small stroke by itself after the last letter where no letter of the word lacks one; another letter is a stroke that begins to
-the right of a complete letter. A letter is cut where its last stroke has no end of its own, or where its ink has less than a third of the points
-that it has in the middle of a word, or lacks a dot or a bar that it has there. The judge knows where the network goes on: it writes the line
-once more without any end, and does not use the rule that it judges.
+Judged by other means than those by which lines are ended. A mark too many: the last stroke is small and touches nothing,
+and the word has no letter that would want it. Cut: the line ends in the middle of a stroke just as the window has passed,
+though the network was sure that the pen goes on; or its last letter has less than 45 % of its usual points. Failed: the
+line says so itself. Another letter after the word has no such sign; for that the pictures should be looked at.
 """
 
 import argparse
@@ -19,67 +19,49 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
+from graves_nb.hands import POINTS_PER_CHARACTER, ink_of
 from graves_nb.ink import Ink
 from graves_nb.model import InkModel
 from graves_nb.pretrained import load_model
 from graves_nb.sampling import STOPS, Sample, write_samples
 
 WORDS = "ocean Monday hello light fox jazz him web king idea taxi cat well. wow! 12345".split()
-MARKED = "ijtfx!?:;="  # letters of two strokes, if their second stroke is often by itself
-SEPARATE = ".,!?:;"
-SMALL, APART = 0.45, 0.3  # of a letter's width: height and width of a dot; white between another letter and the word
+DOTTED, BARRED, SEPARATE = "ij", "tfx", ".,!?:;"
+SMALL, TOUCHING = 0.45, 0.12  # in widths of a letter: size of a mark, how near it is to what it crosses
 
 
-def extent(stroke: np.ndarray) -> tuple[float, float, float, float]:
-    "Left, top, right, bottom."
-    return *stroke.min(0).tolist(), *stroke.max(0).tolist()
-
-
-def judge(sample: Sample) -> str:  # "good", "mark too many", "another letter", "cut", "failed"
+def judge(model: InkModel, sample: Sample) -> str:  # "good", "mark too many", "cut", "failed"
     "What is wrong with the end of a line."
     if sample.trouble:
         return "failed"
-    word, strokes = sample.ink.text, sample.ink.strokes
-    looked = sample.trace.phi.argmax(1).numpy()
-    place = np.concatenate([looked[:1], looked])  # of each point, the first included
-    starts = np.cumsum([0, *map(len, strokes)])
-    last = len(word) - 1
-    own = [i for i, a in enumerate(starts[:-1]) if (place[a : starts[i + 1]] == last).any()]
-    if not own or (place == last).sum() < (2 if word[-1] in SEPARATE else 5):
+    word, looks = sample.ink.text, sample.trace.phi.argmax(1).numpy()
+    arrived = np.flatnonzero(looks == len(word) - 1)
+    usual = model.info.get("points_per_char", 18.0) * ink_of(word[-1]) / POINTS_PER_CHARACTER
+    if not len(arrived) or len(looks) - arrived[0] < 0.45 * usual:
         return "cut"
-    if len(strokes) == 1:
-        return "good"
-    left, top, right, bottom = extent(strokes[-1])
-    before = np.concatenate(strokes[:-1])
-    wanted = sum(c in MARKED for c in word)
-    small = max(right - left, bottom - top) < SMALL or len(strokes[-1]) < 6
-    marks = sum(is_mark(strokes, i) for i in range(1, len(strokes)))
-    if small and word[-1] not in SEPARATE and marks > wanted and left < before[:, 0].max():
-        return "mark too many"
-    begun = place[max(starts[-2] - 1, 0)] == last and (place[: starts[-2]] == last).sum() > 5
-    if (
-        begun
-        and left > before[:, 0].max() + APART
-        and word[-1] not in SEPARATE + MARKED
-        and starts[-2] > end_of(place, last)
-    ):
-        return "another letter"
-    return "good"
+    lifted = model.network.head.split(sample.trace.outputs[-1:]).end_of_stroke.item()
+    if word[-1] not in SEPARATE and lifted < 0.05 and len(looks) - arrived[-1] <= 2:
+        return "cut"
+    return "mark too many" if has_false_mark(word, sample.ink.strokes) else "good"
 
 
-def end_of(place: np.ndarray, last: int) -> int:
-    "Where the window looked at the last letter for the last time, nearly."
-    return int(np.flatnonzero(place == last)[-1]) - 2
+def has_false_mark(word: str, strokes: Sequence[np.ndarray]) -> bool:
+    "Whether the last stroke is a mark that no letter wants."
+    if len(strokes) < 2 or word[-1] in SEPARATE:
+        return False
+    marks = [
+        stroke for stroke in strokes[1:] if np.ptp(stroke, axis=0).min() < SMALL and np.ptp(stroke, axis=0).max() < 1
+    ]
+    apart = [stroke for stroke in marks if gap(stroke, strokes) > TOUCHING]
+    small = np.ptp(strokes[-1], axis=0).max() < SMALL and gap(strokes[-1], strokes) > TOUCHING
+    bars = max(0, sum(c in BARRED for c in word) - (len(marks) - len(apart)))
+    return bool(small and len(apart) > sum(c in DOTTED for c in word) + bars)
 
 
-def is_mark(strokes: Sequence[np.ndarray], i: int) -> bool:
-    "Whether a stroke is a dot or a bar: small, and made after something to the right of where it begins, or above it."
-    left, top, right, bottom = extent(strokes[i])
-    before = np.concatenate(strokes[:i])
-    near = before[(before[:, 0] > left - 0.3) & (before[:, 0] < right + 0.3)]
-    crosses = len(near) > 0 and bottom - top < 0.5 and left < before[:, 0].max() - 0.1
-    above = len(near) > 0 and bottom < near[:, 1].min() + 0.2
-    return crosses or above
+def gap(stroke: np.ndarray, strokes: Sequence[np.ndarray]) -> float:
+    "How far a stroke is from all others."
+    others = np.concatenate([other for other in strokes if other is not stroke])
+    return float(np.hypot(*(stroke[:, None] - others[None]).transpose(2, 0, 1)).min())
 
 
 def sheet(samples: Sequence[tuple[Sample, str]], columns: int = 16, cell: tuple[int, int] = (150, 84)) -> Image.Image:
@@ -114,7 +96,7 @@ def measure(model: InkModel, words: Sequence[str], seeds: int, bias: float, stop
     rows = []
     for word in words:
         samples = write_samples(model, [word] * seeds, bias=bias, trace=True, stop=stop)
-        rows += [(sample, judge(sample)) for sample in samples]
+        rows += [(sample, judge(model, sample)) for sample in samples]
     return rows
 
 
