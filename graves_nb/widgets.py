@@ -37,17 +37,17 @@ from graves_nb.plots import (
     text_weights,
 )
 from .native import library
-from .pretrained import list_models, list_styles, load_model, load_style
+from .pretrained import list_models, list_hands, load_model, load_hand
 from graves_nb.sampling import (
+    Job,
+    Partial,
     Sample,
     Trace,
     adapt_ink,
-    draw_lines,
     prepare_line,
-    prime_offsets,
     sample_ink,
-    sample_of,
     sample_text,
+    stream,
     trace_ink,
     write,
 )
@@ -509,13 +509,9 @@ def writing(
     bias: float = 0.5,  # 0 as varied as the training data; larger is neater (sec. 5.4)
     seed: int = 0,  # same seed, same line
     prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5)
-) -> Iterator[Sample]:  # longer and longer; the last one is whole
+) -> Iterator[Partial | Sample]:  # what is new of it, again and again; at last the line
     "Write a line, and show it on the way."
-    line = prepare_line(model, text, seed, prime)
-    offsets = None if prime is None else prime_offsets(model, prime)
-    for _ in draw_lines(model, [line], bias, offsets, trace=True):
-        if len(line.points) > 2:
-            yield sample_of(model, line, text, prime is not None)
+    return stream(model, [Job(text, seed, prime)], bias=bias, trace=True, growing=True)
 
 # %% ../nbs/61_widgets.ipynb #41-034
 def call_text(
@@ -528,7 +524,7 @@ def call_text(
 ) -> str:
     "The Python that writes the same line."
     lines = ["from graves_nb.pretrained import load_model", "from graves_nb.sampling import write", ""]
-    hand = f", style={style!r}" if style else ""
+    hand = f", hand={style!r}" if style else ""
     if prime is not None:
         strokes = [np.round(stroke.astype(float), 1).tolist() for stroke in prime.strokes]
         lines = ["from graves_nb.ink import Ink", *lines, f"prime = Ink.from_strokes({strokes}, text={prime.text!r})"]
@@ -564,7 +560,7 @@ class Studio(View):
         self.text = _field(widgets.Text, "text", "480px", value=text)
         self.write_button = _button("Write", "write the text", "pencil", button_style="primary")
         self.stop_button = _button("Stop", "stop writing", "stop", disabled=True)
-        self.style = _field(widgets.Dropdown, "hand", options=[NO_HAND, *list_styles(), PAD_HAND])
+        self.style = _field(widgets.Dropdown, "hand", options=[NO_HAND, *list_hands(), PAD_HAND])
         self.bias = _field(widgets.FloatSlider, "bias", value=bias, min=0.0, max=5.0, step=0.1, continuous_update=False)
         self.seed = _field(widgets.BoundedIntText, "seed", "110px", value=seed, min=0, max=2**31 - 1)
         self.model = _field(widgets.Dropdown, "model", options=names, value=model)
@@ -640,7 +636,7 @@ def _prime(self):
     if self.style.value == NO_HAND:
         return None
     if self.style.value != PAD_HAND:
-        return load_style(self.style.value)
+        return load_hand(self.style.value)
     if self.pad.ink is None:
         raise ValueError("the pad is empty: write some words on it, or choose another hand")
     if not self.pad.ink.text:
@@ -661,9 +657,7 @@ def _write(
     self.message.tell()
     try:
         model, prime = load_model(self.model.value), self._prime()
-        prepare_line(model, self.text.value, 0, prime)  # says what cannot be written
-        if prime is not None:
-            prime_offsets(model, prime)
+        prepare_line(model, Job(self.text.value, 0, prime))  # says what cannot be written
     except (ValueError, OSError) as error:
         self.message.tell(str(error))
         return
@@ -683,14 +677,17 @@ def _run(self, model, prime):
     "Draw, and show every so often."
     shown, room = 0.0, expected_width(model, self._asked["text"])
     try:
-        for sample in writing(model, **self._asked, prime=prime):
-            self.sample = sample
-            if time.monotonic() - shown > 0.05:
-                self.player.show(sample.ink, room=room)
+        for part in writing(model, **self._asked, prime=prime):
+            stopped = self._stop.is_set()
+            if part.done or stopped or time.monotonic() - shown > 0.05:
+                self.sample = part if part.done else part.whole()
+                self.player.show(self.sample.ink, room=room)
                 shown = time.monotonic()
-            if self._stop.is_set():
+            if stopped:
                 self.message.tell("stopped")
                 break
+        if self.sample.trouble:
+            self.message.tell(self.sample.trouble)
         self.player.show(self.sample.ink)
         self._show_views()
     except Exception as error:  # whatever it is, the user should read it

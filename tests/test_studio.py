@@ -175,7 +175,7 @@ def test_the_studio_in_a_browser(address):
         assert not ask(made, "studio.sample.stopped")
 
         pad = InkPad()
-        pad.load(write(load_model(), "my own hand", bias=0.5, seed=4, style=1))
+        pad.load(write(load_model(), "my own hand", bias=0.5, seed=4, hand=1))
         made.get_by_label("text", exact=True).focus()
         tab_to(made, "Write with my own hand")
         made.keyboard.press("Enter")
