@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from graves_nb.hands import POINTS_PER_CHARACTER, Hand, fault_of_ink
-from graves_nb.ink import Ink, image_of
+from graves_nb.ink import Ink
 from graves_nb.model import InkModel
 from graves_nb.pretrained import load_model
 from graves_nb.sampling import Sample, write_samples
