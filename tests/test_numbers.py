@@ -60,10 +60,10 @@ def compare(name, args, same=assert_same):
         same(ours, plain, atol=2e-6 * largest(args))
 
 
-def same_if_finite(ours, plain, atol):
-    "An endless height times e^-87, which is 0 here, is NaN, and endless in torch: of these only that they are not finite."
+def same_where_finite(ours, plain, atol):
+    "Where they are: an endless height times e^-87, which is 0 here, is NaN here and endless in torch."
     assert torch.equal(ours.isfinite(), plain.isfinite())
-    torch.testing.assert_close(ours[ours.isfinite()], plain[plain.isfinite()], rtol=2e-5, atol=atol)
+    torch.testing.assert_close(ours[ours.isfinite()], plain[plain.isfinite()], rtol=1e-4, atol=atol)
 
 
 # ---------------------------------------------------------------- steps
@@ -114,8 +114,9 @@ def window_arguments(rows, k, chars, seed):
 
 
 def tame(p):
-    "Outputs of which exponentials are neither nearly nothing nor nearly endless: e^-87 is 0 here, and not yet in torch."
-    p[(p.abs() > 60) & (p.abs() < 110)] = 60.0
+    "Keep exponentials from the ends of their range: e^-87 is 0 here, and not yet in torch."
+    for sign in (-1, 1):
+        p[(sign * p > 60) & (sign * p < 110)] = 60.0 * sign
 
 
 @settings(max_examples=150, deadline=None)
@@ -125,7 +126,7 @@ def test_window_forward(rows, k, chars, seed, data):
     args = p, kappa, torch.empty_like(kappa), index, mask, torch.zeros(rows, 5)
     spoil(args, [0, 1], data)
     tame(p)
-    compare("window_forward_", args, same_if_finite)
+    compare("window_forward_", args, same_where_finite)
 
 
 @settings(max_examples=150, deadline=None)
@@ -137,7 +138,7 @@ def test_window_backward(rows, k, chars, seed, data):
     args = torch.empty_like(p), torch.randn(rows, k), *torch.randn(2, rows, 5), p.exp(), kappa, index, mask
     if data.draw(st.booleans()):
         spoil(args, [1, 2, 3], data)
-    compare("window_backward_", args, same_if_finite)
+    compare("window_backward_", args, same_where_finite)
 
 
 @settings(max_examples=50, deadline=None)
@@ -198,7 +199,7 @@ def test_a_broken_weight_shows_in_what_is_drawn(kind, value, data):
     name = data.draw(st.sampled_from(list(weights)), label="weight")
     weight = weights[name]
     if name.startswith("window"):
-        value = NAN  # an endless height is endless or NaN where it vanishes: see `same_if_finite`
+        value = NAN  # an endless height is endless or NaN where it vanishes: see `same_where_finite`
     with torch.no_grad():
         weight.view(-1)[data.draw(st.integers(0, weight.numel() - 1))] = value
     x, draws = torch.zeros(2, 3), torch.stack([random_draws(5, torch.Generator().manual_seed(i)) for i in range(2)])
