@@ -48,6 +48,7 @@ class TorchPrediction(nn.Module):
     def forward(
         self,
         x,  # inputs, (time, batch, features), or symbols, (time, batch)
+        text=None,  # it reads none
     ):
         if not x.is_floating_point():
             x = nn.functional.one_hot(x, self.config.input_size).to(self.output.weight.dtype)
@@ -131,7 +132,7 @@ def update(
     "What an update costs, but for the optimiser: the loss and its gradient."
     network.zero_grad(set_to_none=True)
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        y = network(x)[0] if text is None else network(x, text)[0]
+        y = network(x, text)[0]
     loss = (mixture_loss if target.is_floating_point() else softmax_loss)(y.float(), target).sum()
     loss.backward()
     return loss.item()

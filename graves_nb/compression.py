@@ -46,7 +46,7 @@ def _predictions(model, sizes, dynamic, length) -> Generator[np.ndarray, np.ndar
             before, inputs, targets = state, [], []
             for t in range(start, min(start + length, steps)):
                 with torch.no_grad():
-                    y, state = network.step(last, state)
+                    y, state, _ = network.step(last, state)
                     going = t < sizes
                     inputs.append(last)
                     last = torch.zeros_like(last)

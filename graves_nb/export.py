@@ -8,7 +8,6 @@ __all__ = ['WEIGHTS', 'StepGraph', 'first_inputs', 'export_onnx', 'open_onnx', '
 
 # %% ../nbs/70_export.ipynb #50-002
 import contextlib
-import html
 import json
 import logging
 import math
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 from .alphabet import Alphabet, TextBatch
 from .files import replacing
 from .ink import Ink, OffsetScaler
+from .inkml import xml_text
 from .lstm import lstm_cell
 from .mixture import sample_mixture, split_outputs
 from .model import Model, ModelFileError
@@ -372,5 +372,5 @@ def animated_svg(
     )
     pen = f'fill="none" stroke="currentColor" stroke-width="{width + 1}" stroke-linecap="round" stroke-linejoin="round"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" class="animated-ink" viewBox="{box}" role="img" {pen}>'
-    title = f"<title>{html.escape(ink.text)}</title>" if ink.text else ""
+    title = f"<title>{xml_text(ink.text)}</title>" if ink.text else ""
     return f"{head}{title}<style>{style}</style>{''.join(paths)}</svg>"

@@ -10,6 +10,7 @@ __all__ = ['PRINTABLE', 'MARK', 'BROAD', 'POINTS_PER_CHARACTER', 'trim_dwell', '
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -54,7 +55,7 @@ PRINTABLE = "".join(map(chr, range(32, 127)))  # what the fit has seen
 MARK = 0.35  # points of an accent, as those of a full stop; ours
 BROAD = 2.0  # width and points of a character that takes two columns, such as a Chinese one; ours
 
-# %% ../nbs/12_hands.ipynb #066d8335
+# %% ../nbs/12_hands.ipynb #24362cd7
 def letter_and_marks(
     c: str,  # a character
 ) -> tuple[str, int]:  # the character without its marks, and how many it had
@@ -69,7 +70,8 @@ def is_broad(
     "Does it take two columns of a terminal?"
     return unicodedata.east_asian_width(c) in "WF"
 
-# %% ../nbs/12_hands.ipynb #f7a04dde
+# %% ../nbs/12_hands.ipynb #64043ae0
+@lru_cache(4096)  # an archive has a million characters, and a hundred different ones
 def width_of(
     c: str,  # any character
 ) -> float:  # in average lower-case letters
@@ -85,6 +87,7 @@ def width_of(
     return BROAD if is_broad(c) else 1.25 if c.isupper() or c.isdigit() else 1.0
 
 # %% ../nbs/12_hands.ipynb #736257e6
+@lru_cache(4096)
 def ink_of(
     c: str,  # any character
 ) -> float:  # in average lower-case letters

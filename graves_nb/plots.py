@@ -25,7 +25,7 @@ from plotly.subplots import make_subplots
 from torch import Tensor
 
 from .ink import Ink
-from .lstm import PeepholeLSTM, cell_forward_
+from .lstm import PeepholeLSTM, lstm_gates
 from .mixture import mixture_loss, split_outputs
 from .model import InkModel
 from .sampling import Trace, null_first, trace_ink
@@ -487,13 +487,13 @@ def layer_gates(
     inputs: Tensor,  # (steps, input)
 ) -> Gates:
     "One layer over a sequence, from the initial state, with everything kept."
-    activations = F.linear(inputs, layer.weight_ih, layer.bias)
-    c, h = inputs.new_zeros(2, len(inputs) + 1, layer.hidden_size)
-    for t in range(len(inputs)):
-        activations[t] += layer.weight_hh @ h[t]
-        cell_forward_(activations[t : t + 1], c[t : t + 1], c[t + 1 : t + 2], h[t + 1 : t + 2], layer.peephole)
-    i, f, _, o = activations.chunk(4, dim=1)
-    return Gates(i, f, o, c[1:], h[1:])
+    state, opened, hidden = layer.initial_state(inputs[:1]), [], []
+    for row in inputs[:, None]:
+        opened.append(lstm_gates(layer.gates(row, state), state.c, layer.peephole))
+        state = layer.step(row, state)
+        hidden.append(state.h)
+    i, f, _, o, c = map(torch.cat, zip(*opened, strict=True))
+    return Gates(i, f, o, c, torch.cat(hidden))
 
 # %% ../nbs/60_plots.ipynb #40-073
 def record_gates(

@@ -21,7 +21,7 @@ from .corpus import NULL
 from .drawing import draw_points
 from .hands import Hand, measure_hand, rescale, spread
 from .ink import Ink
-from .lstm import map_state
+from .contracts import map_state
 from .mixture import random_draws
 from .model import InkModel, TextModel
 from .pretrained import load_style
@@ -113,7 +113,7 @@ def read_prime(
 ):  # the network's state, and the input of the next step, (lines, 3)
     "Run a network over a prime, once for each line."
     inputs = null_first(offsets).repeat(1, lines, 1)
-    state = (network(inputs) if text is None else network(inputs, text))[1]
+    state = network(inputs, text).state
     return state, offsets[-1].repeat(lines, 1)
 
 # %% ../nbs/50_sampling.ipynb #31-015
@@ -386,13 +386,13 @@ def sample_text(
         raise ValueError(f"there is nothing to draw: length {length}, count {count}")
     lines, generators = count or 1, [torch.Generator().manual_seed(seed + i) for i in range(count or 1)]
     read = torch.tensor([NULL, *model.vocabulary.encode(prime).tolist()])[:, None].repeat(1, lines)
-    y, state = model.network(read)
+    y, state, _ = model.network(read)
     y, drawn = y[-1], []
     for step in range(length):
         rows = [sample_softmax(row[None], g, temperature) for row, g in zip(y, generators, strict=True)]
         drawn.append(torch.cat(rows))
         if step < length - 1:
-            y, state = model.network.step(drawn[-1], state)
+            y, state, _ = model.network.step(drawn[-1], state)
     texts = [model.vocabulary.decode(row) for row in torch.stack(drawn, dim=1)]
     texts = [text.decode(errors="replace") if isinstance(text, bytes) else text for text in texts]
     return texts[0] if count is None else texts

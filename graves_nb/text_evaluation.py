@@ -34,7 +34,7 @@ def read_piece(
     state: PredictionState | None,  # after the sequence before
 ) -> tuple[Tensor, PredictionState]:  # outputs (time, batch, symbols), float32 at least; state after the last step
     "What a network predicts in a sequence."
-    y, state = network(piece.x, None if piece.reset else state)
+    y, state, _ = network(piece.x, state=None if piece.reset else state)
     return y.to(torch.promote_types(y.dtype, torch.float32)), detached(state)
 
 # %% ../nbs/46_text_evaluation.ipynb #29-007

@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from .alphabet import TextBatch
 from .files import replacing
 from .ink import Ink, OffsetScaler, bucket_batches, pad_batch
-from .lstm import map_state
+from .contracts import map_state
 from .mixture import mixture_loss
-from .model import InkModel, Model, predict
+from .model import InkModel, Model
 from .native import flush_denormals
 from .noise import AdaptiveWeightNoise, WeightNoise
 from .optim import GateMuon, GravesRMSprop
@@ -88,7 +88,7 @@ def batch_outputs(
     batch: InkBatch,  # lines, with their texts for synthesis
 ) -> Tensor:  # (time, batch, 1 + 6 M), float32 at least
     "What a network predicts, whichever kind it is."
-    y = predict(network, batch.x, batch.text)
+    y = network(batch.x, batch.text).y
     return y.to(torch.promote_types(y.dtype, torch.float32))  # autocast leaves the last product narrow
 
 
@@ -114,15 +114,14 @@ def chunked_backward(
     backward: Callable[[Tensor], None] = Tensor.backward,  # is called once a chunk, the last one first
 ) -> Tensor:  # the summed loss, nats, one number
     "Add the gradient of a batch's summed loss, in memory that does not grow with the length of its lines."
-    text = () if batch.text is None else (batch.text,)
     pieces = list(zip(*(part.split(steps) for part in batch[:3]), strict=True))
     states, later, total = [None], None, 0.0
     with torch.no_grad():
         for x, _, _ in pieces[:-1]:
-            states.append(map_state(torch.clone, network(x, *text, states[-1])[1]))  # not views of all steps
+            states.append(map_state(torch.clone, network(x, batch.text, states[-1]).state))  # not views of all steps
     for (x, target, mask), state in zip(reversed(pieces), reversed(states), strict=True):
         state = None if state is None else map_state(lambda tensor: tensor.detach().requires_grad_(), state)
-        y, after = network(x, *text, state)[:2]
+        y, after, _ = network(x, batch.text, state)
         y = y.to(torch.promote_types(y.dtype, torch.float32))
         loss = (mixture_loss(y, target) * mask).sum()
         total += loss.detach()

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from graves_nb.hands import POINTS_PER_CHARACTER, Hand, fault_of_ink
-from graves_nb.ink import Ink, image_of
+from graves_nb.ink import Ink
 from graves_nb.model import InkModel
 from graves_nb.pretrained import load_model
 from graves_nb.sampling import Sample, write_samples
@@ -116,7 +116,7 @@ def sheet(
     height: int = 90,  # pixels of a line
 ) -> Image.Image:
     "A row for each style."
-    pictures = [[image_of(ink, height) for ink in row] for row in rows]
+    pictures = [[ink.to_image(height=height) for ink in row] for row in rows]
     widths = [max(picture.width for picture in column) for column in zip(*pictures, strict=True)]
     page = Image.new("RGB", (sum(widths), height * len(rows)), "white")
     for i, row in enumerate(pictures):
