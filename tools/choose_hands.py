@@ -116,7 +116,7 @@ def sheet(
     height: int = 90,  # pixels of a line
 ) -> Image.Image:
     "A row for each style."
-    pictures = [[image_of(ink, height) for ink in row] for row in rows]
+    pictures = [[ink.to_image(height=height) for ink in row] for row in rows]
     widths = [max(picture.width for picture in column) for column in zip(*pictures, strict=True)]
     page = Image.new("RGB", (sum(widths), height * len(rows)), "white")
     for i, row in enumerate(pictures):
