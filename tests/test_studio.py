@@ -30,7 +30,7 @@ follower = w.WindowExplorer(model, sample.ink, sample.trace)"""
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
-    for name in ("studio.ipynb", "61_widgets.ipynb"):
+    for name in ("studio.ipynb", "65_pad.ipynb"):
         shutil.copy(ROOT / "nbs" / name, folder)
     cells = [nbformat.v4.new_code_cell(source) for source in (EXPLORERS, "explorer", "follower")]
     kernel = dict(kernelspec=dict(name="python3", display_name="Python 3", language="python"))
@@ -210,7 +210,7 @@ def test_the_studio_in_a_browser(address):
 
 def test_a_component_notebook_in_a_browser(address):
     with page() as made:
-        run_notebook(made, address, "61_widgets.ipynb")
+        run_notebook(made, address, "65_pad.ipynb")
         player = made.locator(".graves-player").first
         player.scroll_into_view_if_needed()
         player.get_by_label("speed").select_option("0.25")
@@ -316,7 +316,7 @@ def test_what_is_closed_leaves_nothing_behind(kind):
 
 def test_every_control_has_a_label():
     studio = Studio()
-    for name in ("text", "style", "bias", "seed", "model", "pad_text", "logarithmic", "code", "file", "own"):
+    for name in ("text", "hand", "bias", "seed", "model", "pad_text", "logarithmic", "code", "file", "own"):
         assert getattr(studio, name).description
     for button in (studio.write_button, studio.stop_button, studio.save_button):
         assert button.description and button.tooltip
