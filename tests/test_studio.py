@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,10 +11,12 @@ import time
 import weakref
 
 import nbformat
+import numpy as np
 import pytest
 from browser import ROOT, SCREENSHOTS, ask, free_port, lab, page, run_notebook, wait_for
 from ipywidgets.widgets.widget import _instances
 
+from graves_nb.plots import contrast
 from graves_nb.pretrained import load_model
 from graves_nb.sampling import write, write_samples
 from graves_nb.widgets import InkPad, MixtureExplorer, Studio, WindowExplorer
@@ -205,6 +208,53 @@ def test_the_studio_in_a_browser(address):
             made.get_by_role("alert").get_by_text(said).wait_for()
             if not text:
                 made.get_by_label("text", exact=True).fill("words")
+        assert made.complaints == [] and made.strangers == []
+
+
+DOMAINS = """() => {
+    const layout = document.querySelector('.js-plotly-plot')._fullLayout;
+    return Object.keys(layout).filter((key) => key.startsWith('yaxis')).sort().map((key) => layout[key].domain);
+}"""
+
+LETTERS = """() => {
+    const page = getComputedStyle(document.querySelector('.jp-Notebook')).backgroundColor;
+    const letters = [...document.querySelectorAll('.js-plotly-plot .main-svg text:not(.hoverlayer text)')];
+    return [page, [...new Set(letters.map((text) => getComputedStyle(text).fill))]];
+}"""
+
+SMALL = """() => [...document.querySelectorAll('.jp-OutputArea-output button')]
+    .filter((e) => e.checkVisibility() && e.getBoundingClientRect().height < 24).map((e) => e.outerHTML)"""
+
+
+def hex_of(colour):
+    "A colour of CSS as #rrggbb."
+    return "#" + "".join(f"{int(float(part)):02x}" for part in re.findall(r"[\d.]+", colour)[:3])
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_long_line_after_a_short_one_in_a_browser(address, dark):
+    with page() as made:
+        run_notebook(made, address, "studio.ipynb", dark=dark)
+        field = made.get_by_label("text", exact=True)
+        for text in ("hi", "a line that is a good deal longer than that"):
+            field.fill(text)
+            field.press("Enter")
+            until(made, f"studio.sample is not None and studio.sample.ink.text == {text!r}")
+            until(made, "not studio.write_button.disabled")
+            assert focused(made) == "text"
+            made.wait_for_timeout(1000)
+            wanted = "[list(studio.figure.layout[f'yaxis{i}'].domain) for i in ('', 2, 3, 4)]"
+            assert np.allclose(made.evaluate(DOMAINS), ask(made, wanted))
+            assert made.locator(".graves-cursor line").count() == 3
+            keep_picture(made, f"{'dark' if dark else 'light'}-{len(text)}")
+        ground, letters = made.evaluate(LETTERS)
+        ratios = [contrast(hex_of(colour), hex_of(ground)) for colour in letters]
+        print(f"letters {letters} on {ground}: {[round(ratio, 1) for ratio in ratios]}")
+        assert min(ratios) >= 4.5 and made.evaluate(SMALL) == []
+        own = made.get_by_role("button", name="Write with my own hand")
+        assert own.get_attribute("aria-pressed") == "false"
+        own.click()
+        made.wait_for_function("(e) => e.getAttribute('aria-pressed') === 'true'", arg=own.element_handle())
         assert made.complaints == [] and made.strangers == []
 
 
