@@ -126,16 +126,36 @@ def live_figure(
     made._config = made._config | dict(responsive=True, displaylogo=False, showSendToCloud=False)
     return made
 
+# %% ../nbs/64_views.ipynb #64-018
+def set_domains(
+    view: "go.FigureWidget",  # changed in place
+    domains: dict[str, tuple | None],  # by names of axes
+) -> None:
+    "Give axes their parts of a figure, each by its full path; None takes a part back."
+    with view.batch_update():
+        for name, domain in domains.items():
+            view.layout[name].domain = domain
+
+
+def domains_of(
+    figure: go.Figure,  # any
+) -> dict[str, tuple | None]:
+    "The parts of a figure that its axes have, by their names."
+    return {axis.plotly_name: axis.domain for axis in (*figure.select_xaxes(), *figure.select_yaxes())}
+
 # %% ../nbs/64_views.ipynb #41-040
 def show_in(
     view: "go.FigureWidget",  # shows something else
     figure: go.Figure,  # is shown from now on
 ) -> None:
     "Show another figure in a view, whatever was there."
-    stale = set(view.layout.to_plotly_json()) - set(figure.layout.to_plotly_json())
+    domains, bare = domains_of(figure), go.Figure(layout=figure.layout)
+    set_domains(bare, dict.fromkeys(domains))
     view.data = ()
+    set_domains(view, dict.fromkeys(domains_of(view)))
     with view.batch_update():
-        for key in stale:
+        for key in set(view.layout.to_plotly_json()) - set(figure.layout.to_plotly_json()):
             view.layout[key] = None
-    view.layout = figure.layout
+    view.layout = bare.layout
+    set_domains(view, domains)
     view.add_traces(figure.data)
