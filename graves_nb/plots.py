@@ -77,7 +77,7 @@ def colour_scale(
     rows = [(palette([(0, colour, 1)], 1)[0, :3], alpha) for _, colour, alpha in stops]
     return [(stop[0], f"rgba({r}, {g}, {b}, {alpha:g})") for stop, ((r, g, b), alpha) in zip(stops, rows, strict=True)]
 
-# %% ../nbs/60_plots.ipynb #4409078d
+# %% ../nbs/60_plots.ipynb #74dd9189
 def traces(
     figure: go.Figure,  # with traces that have names
     name: str,  # of one or several
@@ -181,7 +181,7 @@ def paper_axes(
     anchor = next(figure.select_xaxes(**place)).plotly_name.replace("xaxis", "x")
     figure.update_yaxes(visible=False, autorange="reversed", scaleanchor=anchor, constrain="range", **place)
 
-# %% ../nbs/60_plots.ipynb #653f9124
+# %% ../nbs/60_plots.ipynb #37718e7b
 LINE_HEIGHT = 360.0  # pixels, the most for one line of ink
 
 
@@ -224,7 +224,7 @@ def mixture_weights(
     "pi over time, (19)."
     return model.network.head.split(trace.outputs.detach(), bias).weights.numpy().T
 
-# %% ../nbs/60_plots.ipynb #f4a8b052
+# %% ../nbs/60_plots.ipynb #578cf1fa
 def step_numbers(
     n: int,  # steps
 ) -> np.ndarray:  # (n,) int32
@@ -263,7 +263,7 @@ def weights_trace(
     hover = f"point %{{x}}, component %{{y}}: %{{z:.2f}}{biased(bias)}"
     return heatmap(values, "weights", hover, y=np.arange(1, len(values) + 1, dtype=np.int32), zmin=0, zmax=1)
 
-# %% ../nbs/60_plots.ipynb #baa143a6
+# %% ../nbs/60_plots.ipynb #e4bfdfe1
 def mixture_weights_figure(
     model: InkModel,  # whose head tells what outputs mean
     trace: Trace,  # of this model
@@ -288,7 +288,7 @@ def text_marks(
     starts = starts[:: -(-len(starts) // MOST_ROWS)]
     return starts, [text[i:].split()[0][:12] for i in starts]
 
-# %% ../nbs/60_plots.ipynb #083ce5a3
+# %% ../nbs/60_plots.ipynb #3bc90662
 def alignment_trace(
     trace: Trace,  # of a synthesis network
     text: str,  # what was written
@@ -319,7 +319,7 @@ def rows_height(
     "How high a picture with a row for each character is."
     return float(max(row * min(len(text), MOST_ROWS), 130))
 
-# %% ../nbs/60_plots.ipynb #1d27ba0a
+# %% ../nbs/60_plots.ipynb #3223e12c
 def alignment_figure(
     trace: Trace,  # of a synthesis network
     text: str,  # what was written, with or without the text of the prime
@@ -364,7 +364,7 @@ def loss_traces(
     marks = go.Scatter(x=starts, y=losses[starts - 1], mode="markers", marker=orange, hoverinfo="skip", name="starts of strokes")
     return [line, marks]
 
-# %% ../nbs/60_plots.ipynb #d6427024
+# %% ../nbs/60_plots.ipynb #0d9dbd5a
 def loss_figure(
     model: InkModel,  # gives the scale of offsets
     ink: Ink,  # in the model's units
