@@ -88,10 +88,8 @@ def figure_html(figure: dict, root: str) -> str:
 
 def without_white(trace: dict) -> dict:
     "A map of colours that begin with white, as one that begins with nothing: no white box on a dark page."
-    scale = trace.get("colorscale") or [[0, ""]]
-    first = (
-        [int(part) for part in re.findall(r"\d+", str(scale[0][1]))[:3]] if str(scale[0][1]).startswith("rgb(") else []
-    )
+    colour = str((trace.get("colorscale") or [[0, ""]])[0][1])
+    first = [int(part) for part in re.findall(r"\d+", colour)[:3]] if colour.startswith("rgb(") else []
     if not str(trace.get("type")).startswith(("heatmap", "contour")) or not first or min(first) < 240:
         return trace
     red, green, blue = (int(BLUE[i : i + 2], 16) for i in (1, 3, 5))

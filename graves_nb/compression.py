@@ -421,7 +421,7 @@ def check_target(
     "The path, if a new file may be put there; an `OSError` says why not, before any work is done."
     path = Path(path)
     if path.exists():
-        raise FileExistsError(f"{path} is there already: name another file")
+        raise FileExistsError(f"{path} is there already: say another place")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to")
     if not os.access(path.parent, os.W_OK | os.X_OK):
