@@ -107,9 +107,10 @@ def attempt(family: Family, seed: int, number: int, folder: Path) -> tuple[Resul
     "Make an input, and read it within its limits."
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    begun = time.process_time()
     read = family.make(Random(f"{seed} {family.name} {number}"), folder)
     forget_peak()
-    before, begun = memory("VmRSS"), time.process_time()
+    before = memory("VmRSS")
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     outcome, error = judge(family, read)
     signal.setitimer(signal.ITIMER_PROF, 0)
@@ -207,14 +208,16 @@ def table_of(results: Sequence[Result]) -> str:
     for result in results:
         counts[result.family][result.outcome] += 1
     slowest = {name: max(r.seconds for r in results if r.family == name) for name in counts}
+    spent = {name: sum(r.seconds for r in results if r.family == name) for name in counts}
     largest = {name: max(r.growth for r in results if r.family == name) for name in counts}
-    rows = [["family", "inputs", *OUTCOMES, "slowest s", "most MB"]]
+    rows = [["family", "inputs", *OUTCOMES, "seconds", "slowest", "most MB"]]
     for name, count in counts.items():
         figures = [f"{count[outcome]:,}" for outcome in OUTCOMES]
-        rows.append([name, f"{count.total():,}", *figures, f"{slowest[name]:.2f}", f"{largest[name] / 2**20:.0f}"])
+        limits = f"{spent[name]:.1f}", f"{slowest[name]:.2f}", f"{largest[name] / 2**20:.0f}"
+        rows.append([name, f"{count.total():,}", *figures, *limits])
     total = Counter(result.outcome for result in results)
     rows.append(["all", f"{total.total():,}", *(f"{total[outcome]:,}" for outcome in OUTCOMES)])
-    rows[-1] += [f"{max(slowest.values()):.2f}", f"{max(largest.values()) / 2**20:.0f}"]
+    rows[-1] += [f"{sum(spent.values()):.1f}", f"{max(slowest.values()):.2f}", f"{max(largest.values()) / 2**20:.0f}"]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join([r[0].ljust(widths[0]), *map(str.rjust, r[1:], widths[1:])]) for r in rows)
 

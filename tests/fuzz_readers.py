@@ -157,7 +157,7 @@ def model_metadata(chance: Random, folder: Path) -> Callable:
         meta["config"][name] = chance.choice((*VALUES, 8000, 100, 10**30, 2**40))
     if chance.random() < 0.2:
         name = chance.choice(sorted(tensors))
-        tensors[name] = chance.choice((torch.zeros(0), torch.full((3,), float("nan")), tensors[name].T.contiguous(),
+        tensors[name] = chance.choice((torch.zeros(0), torch.full((3,), float("nan")), tensors[name].mT.contiguous() if tensors[name].ndim > 1 else tensors[name][:1],
                                        torch.full_like(tensors[name], float("inf")), tensors[name].int()))  # fmt: skip
     save_file(tensors, folder / "m.safetensors", {"graves_nb": json.dumps(meta)})
     return partial(use_model, folder / "m.safetensors")
@@ -312,8 +312,7 @@ def text_files(chance: Random, folder: Path) -> Callable:
         if whole is not None:
             assert "\n".join(row for _, row in texts.read_lines(path)).rstrip("\n") == whole.rstrip("\n")
             texts.fold(whole, symbols), texts.fold(whole, symbols, others=True)
-            written, _ = texts.writable(whole, symbols)
-            assert set(written) <= {*symbols, "\n"}
+            assert set(texts.writable(whole, symbols).text) <= {*symbols, "\n"}
         else:
             list(texts.read_lines(io.BytesIO(content)))
 
