@@ -10,7 +10,7 @@ LAB ?=
 GRAVES_CACHE ?= $(CURDIR)/.cache/graves_nb
 export GRAVES_CACHE
 
-.PHONY: demo test lint notebooks export lab pictures docs clean
+.PHONY: demo test lint notebooks export lab pictures docs audit clean
 
 demo: $(VENV)/run  ## write a line of handwriting with the shipped model
 	@$(BIN)/graves write "$(TEXT)" -o demo.svg --bias 1.5 --seed 0 >/dev/null
@@ -39,6 +39,10 @@ pictures: docs  ## the widgets and the site in a browser, light and dark, into d
 
 docs: $(VENV)/docs  ## the site, from the notebooks, into _site
 	@$(BIN)/python docs/build.py _site
+
+audit: $(VENV)/base  ## known vulnerabilities of the versions that are installed, by the advisories of the registry
+	@$(BIN)/pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --progress-spinner off
 
 clean:
 	rm -rf $(VENV) build dist _docs _proc _site *.egg-info .cache .pytest_cache .ruff_cache .hypothesis demo.svg demo.png

@@ -29,13 +29,14 @@ from tqdm.auto import tqdm
 def replacing(
     path: str | os.PathLike,  # the file to write, whole or not at all
 ) -> Iterator[BinaryIO]:
-    "A file to write to, which takes its place when the block ends without an error."
+    "A file to write to, which takes its place when the block ends without an error; a link goes on leading to it."
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    real = Path(os.path.realpath(path))
+    temporary = real.with_name(f".{real.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as file:
             yield file
-        os.replace(temporary, path)
+        os.replace(temporary, real)
     except OSError as error:
         raise OSError(error.errno, f"cannot write {path}: {error.strerror}") from error
     finally:
