@@ -74,10 +74,10 @@ def as_table(
     "Numbers as rows of these columns; a ValueError if they do not fit."
     if len(numbers) % len(columns):
         raise ValueError(f"{len(numbers)} numbers do not fill rows of {' '.join(columns)}")
-    table = np.array([float(n) for n in numbers], np.float32).reshape(-1, len(columns))
-    if not np.isfinite(table).all():
-        raise ValueError("a coordinate is not finite")
-    return table
+    table = np.array([float(n) for n in numbers]).reshape(-1, len(columns))
+    if not (abs(table) < 1e12).all():
+        raise ValueError("a coordinate is not finite, or beyond every tablet")
+    return table.astype(np.float32)
 
 # %% ../nbs/15_unipen.ipynb #343c990a
 @dataclass(frozen=True)

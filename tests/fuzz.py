@@ -12,6 +12,7 @@ import signal
 import tempfile
 import time
 import traceback
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from multiprocessing import get_context
@@ -124,6 +125,7 @@ def attempt(family: Family, seed: int, number: int, folder: Path) -> tuple[Resul
 def work(pipe, plan: Sequence[tuple[str, int]], seed: int, folder: Path) -> None:
     "Go through a plan, saying what comes next, and what became of it."
     signal.signal(signal.SIGPROF, stop)
+    warnings.simplefilter("error", RuntimeWarning)  # numbers that overflow, and nobody says so
     room = memory("VmSize") + ROOM
     resource.setrlimit(resource.RLIMIT_AS, (room, room))
     for name, number in plan:
@@ -241,6 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.only:
         name, _, number = given.only.rpartition(":")
         signal.signal(signal.SIGPROF, stop)
+        warnings.simplefilter("error", RuntimeWarning)
         folder = given.keep or Path(tempfile.mkdtemp())
         result, error = attempt(FAMILIES[name], given.seed, int(number), folder)
         if error is not None:

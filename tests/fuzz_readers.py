@@ -25,7 +25,7 @@ from test_iamondb import PAGES, Folder
 from test_inkml import CONTEXTS, FORMULA, OFFICE, TABLET
 from test_unipen import TEXTS, Archive, loops
 
-from graves_nb import compose, compression, corpus, files, hands, ink, inkml, pictures, recipes, texts
+from graves_nb import compose, compression, corpus, files, hands, ink, inkml, recipes, texts
 from graves_nb.alphabet import ASCII, Alphabet
 from graves_nb.collections import open_collection
 from graves_nb.compose import Spacing
@@ -489,7 +489,6 @@ def picture_arguments(chance: Random, folder: Path) -> Callable:
         (wide.to_image, some),
         (partial(wide.save, folder / f"a{suffix}"), some),
         (wide.save, dict(path=folder / f"a{suffix}")),
-        (pictures.path_of, dict(stroke=np.float32([[0, 0], [1, 1]]), decimals=2)),
         (partial(Ink.from_strokes, STROKES), dict(text="a")),
     )
 
@@ -515,7 +514,7 @@ def data_arguments(chance: Random, folder: Path) -> Callable:
         (partial(hands.rescale, words[0], hands.Hand(100.0, 24.0)), dict(points_per_char=18.0)),
         (hands.Hand, dict(unit=1.0, points=20.0)),
         (texts.read_text, dict(source=folder / "none")),
-        (texts.fold, dict(text="é", symbols="abc", table={}, others=False)),
+        (texts.fold, dict(text="é", symbols="abc", others=False)),
         (texts.writable, dict(text="é", symbols="abe")),
         (open_collection, dict(path=folder)),
         (partial(IAMOnDB, put(folder / "iam", image(iamondb_pages))), dict(max_gap=2.5, max_step=500.0)),
