@@ -193,7 +193,7 @@ def resample(
     rate: float,  # new points per old point: 0.5 halves their number
 ) -> Ink:
     "The same ink with more or fewer points, equally spaced in time within each stroke."
-    rate = as_number("rate", rate, low=0, exclusive=True)
+    rate = as_number("a positive rate", rate, low=0, exclusive=True)
     return replace(ink, strokes=tuple(resample_stroke(s, rate) for s in ink.strokes))
 
 # %% ../nbs/10_ink.ipynb #68485366
@@ -203,7 +203,7 @@ def smooth_stroke(
 ) -> np.ndarray:  # (n, 2) float32
     "Gaussian smoothing along a stroke, ends kept."
     last = len(stroke) - 1
-    if last < 2 or sigma <= 0:
+    if last < 2 or sigma < 0.05:  # neighbours would weigh nothing
         return stroke
     r = min(int(np.ceil(3 * sigma)), last)
     kernel = np.exp(-0.5 * (np.arange(-r, r + 1) / sigma) ** 2)
@@ -219,6 +219,7 @@ def smooth(
     sigma: float = 1.0,  # standard deviation of the Gaussian, in points; 0 changes nothing
 ) -> Ink:
     "The same ink without its tremor."
+    sigma = as_number("sigma", sigma, 0, 1e6)
     return replace(ink, strokes=tuple(smooth_stroke(s, sigma) for s in ink.strokes))
 
 # %% ../nbs/10_ink.ipynb #dca43c2f

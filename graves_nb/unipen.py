@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .checks import as_number
 from .collections import Collection, lines_of_malformed
 from .files import NO_CACHE, cache_folder, fingerprint, progress, read_cache, write_cache
 from graves_nb.hands import (
@@ -485,7 +486,7 @@ class Unipen(Collection):
         points_per_char: float = 18.0,  # the paper's data have 18 to 25
         rules: Rules | None = None,  # the defaults if None
     ):
-        if not 5 <= points_per_char <= 100:
+        if not 5 <= as_number("points_per_char", points_per_char, finite=False) <= 100:
             raise ValueError(f"points_per_char should be 5 to 100 (the paper: 18 to 25), not {points_per_char}")
         self.root, self.points_per_char = Path(root), float(points_per_char)
         self.rules = rules or Rules()

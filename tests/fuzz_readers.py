@@ -480,7 +480,7 @@ def ink_arguments(chance: Random, folder: Path) -> Callable:
 def picture_arguments(chance: Random, folder: Path) -> Callable:
     look = dict(height=30, pen=1.0, margin=2.0, sheet=None, colour="#102030", background="white", unit="px", dpi=90)
     some = {name: look[name] for name in chance.sample(sorted(look), 4)}
-    wide = Ink.from_strokes(chance.choice((STROKES, [[[0, 0]]], [[[0, 0], [1e30, 1]]], [[[-3e38, 0], [3e38, 0]]])), "a\nb")
+    wide = Ink.from_strokes(chance.choice((STROKES, [[[0, 0]]], [[[0, 0], [1e12, 1]]], [[[-1e15, 0], [1e15, 1e-9]]])), "a\nb")
     suffix = chance.choice((".svg", ".png", ".pdf", ".inkml"))
     return call(
         chance,
@@ -491,6 +491,14 @@ def picture_arguments(chance: Random, folder: Path) -> Callable:
         (wide.save, dict(path=folder / f"a{suffix}")),
         (partial(Ink.from_strokes, STROKES), dict(text="a")),
     )
+
+
+def open_iamondb(folder: Path, **options) -> IAMOnDB:
+    return IAMOnDB(put(folder / "iam", image(iamondb_pages)), cache=folder / "cache", **options)
+
+
+def open_unipen(folder: Path, **options) -> Unipen:
+    return Unipen(put(folder / "unipen", image(unipen_pages)), folder / "cache", **options)
 
 
 @family(400, *ARGUMENTS)
@@ -517,8 +525,8 @@ def data_arguments(chance: Random, folder: Path) -> Callable:
         (texts.fold, dict(text="é", symbols="abc", others=False)),
         (texts.writable, dict(text="é", symbols="abe")),
         (open_collection, dict(path=folder)),
-        (partial(IAMOnDB, put(folder / "iam", image(iamondb_pages))), dict(max_gap=2.5, max_step=500.0)),
-        (partial(Unipen, put(folder / "unipen", image(unipen_pages))), dict(points_per_char=18.0)),
+        (partial(open_iamondb, folder), dict(max_gap=2.5, max_step=500.0)),
+        (partial(open_unipen, folder), dict(points_per_char=18.0)),
         (PennTreebank, dict(root=folder, level="char")),
         (TextFile, dict(path=in_file(folder, "text", SENTENCES), unit="char")),
         (SynthesisConfig, dict(n_chars=3, hidden_size=4, n_layers=2, n_mixtures=2)),
