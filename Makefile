@@ -22,20 +22,23 @@ test: $(VENV)/test notebooks lint  ## all that continuous integration runs
 	$(BIN)/python -m pytest
 
 notebooks: $(VENV)/dev  ## fail where the notebooks and graves_nb/ disagree, or a notebook is not clean
-	@$(BIN)/python tests/check_notebooks.py
+	@$(BIN)/python tools/check_notebooks.py
+	@$(BIN)/python tools/list_notebooks.py
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 export: $(VENV)/dev  ## clean the notebooks, and write graves_nb/ from them
-	@$(BIN)/python tests/check_notebooks.py --write
+	@$(BIN)/python tools/check_notebooks.py --write
+	@$(BIN)/python tools/list_notebooks.py --write
+	@$(BIN)/python docs/figures.py
 
 lab: $(VENV)/dev  ## JupyterLab on the Studio, with the other notebooks beside it
 	$(BIN)/graves lab nbs -- $(LAB)
 
 pictures: docs  ## the widgets and the site in a browser, light and dark, into docs/images
-	$(BIN)/python tests/pictures.py
+	$(BIN)/python tools/pictures.py
 
 docs: $(VENV)/docs  ## the site, from the notebooks, into _site
 	@$(BIN)/python docs/build.py _site

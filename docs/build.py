@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
 from execute import NotebookError, execute  # noqa: E402
+from figures import plain  # noqa: E402
 from pages import page_of, public_names  # noqa: E402
 
 WORK = ROOT / ".cache" / "docs"
@@ -186,12 +187,12 @@ def sources(folder: Path, places: dict[Path, Path]) -> None:
             cell.id = f"cell-{number}"
         put(str(name), nbformat.writes(page))
     for path in sorted((ROOT / "docs").glob("*.md")):
-        text = path.read_text(encoding="utf-8").replace("<!-- legibility -->", legibility())
+        text = plain(path.read_text(encoding="utf-8")).replace("<!-- legibility -->", legibility())
         put(path.name, moved(text))
     for name in ("CONTRIBUTING", "CHANGELOG"):
         put(f"{name.lower()}.md", moved((ROOT / f"{name}.md").read_text(encoding="utf-8")))
     for path in sorted((ROOT / "graves_nb" / "models").glob("*/card.md")):
-        card = re.sub(r"\]\(\.\./([\w-]+)/card\.md\)", r"](\1.md)", path.read_text(encoding="utf-8"))
+        card = re.sub(r"\]\(\.\./([\w-]+)/card\.md\)", r"](\1.md)", plain(path.read_text(encoding="utf-8")))
         put(f"models/{path.parent.name}.md", card)
     put("names.md", index_of_names(names))
     for path in [*(ROOT / "docs" / "images").glob("*"), ROOT / "docs" / "bench.json"]:
@@ -205,7 +206,7 @@ def sources(folder: Path, places: dict[Path, Path]) -> None:
 
 
 def legibility() -> str:
-    "The figures of tests/legibility.py for each way to store the weights, as a table; of those that were measured."
+    "The figures of tools/legibility.py for each way to store the weights, as a table; of those that were measured."
     rows = [
         "| weights | bias | sentences | character error rate (95 %) | read without an error |",
         "|---|---|---|---|---|",

@@ -246,7 +246,6 @@ def evaluate(
     from graves_nb.pretrained import load_model
 
     start, judged = time.monotonic(), load_model(model)
-    score = score_text if judged.kind == "text" else score_ink
     figures, digest = score(judged, data, split, rate if dynamic else None)
     figures["seconds"] = round(time.monotonic() - start, 1)
     if json_file:
@@ -256,43 +255,29 @@ def evaluate(
         typer.echo(f"{name:>15}  {value:.4f}" if isinstance(value, float) else f"{name:>15}  {value}")
 
 # %% ../nbs/71_cli.ipynb #52-014-1
-def score_ink(
-    model,  # an `InkModel`
+def score(
+    model,  # of ink or text
     data: Path,
     split: str,
-    rate: float | None,  # only for text
+    rate: float | None,  # of dynamic evaluation, for text; None is at rest
 ) -> tuple[dict, str]:  # figures, digest of the data
-    "Evaluate on the lines of a split."
-    from graves_nb.evaluation import digest, evaluate
-    from graves_nb.recipes import find_recipe, read_split
-
-    if rate is not None:
-        raise ValueError("--dynamic is for text")
-    recipe = find_recipe(model.info.get("recipe", "unipen-synthesis"))
-    name, inks = read_split(recipe, data, split)
-    return dict(recipe=recipe.name, data=name, split=split, **evaluate(model, inks).to_dict()), digest(inks)
-
-
-def score_text(
-    model,  # a `TextModel`
-    data: Path,
-    split: str,
-    rate: float | None,  # of dynamic evaluation
-) -> tuple[dict, str]:  # figures, digest of the data
-    "Evaluate on a split of a corpus."
+    "Evaluate on a split of what there is at a path."
     from dataclasses import asdict
 
-    from graves_nb.evaluation import text_digest
-    from graves_nb.recipes import find_recipe
-    from graves_nb.text_evaluation import Dynamic, evaluate_text
-    from graves_nb.text_recipes import read_text_corpus
+    from graves_nb.dynamic import Dynamic
+    from graves_nb.evaluation import digest
+    from graves_nb.evaluation import evaluate as judge
+    from graves_nb.recipes import data_of, symbols_of
 
-    recipe = find_recipe(model.info.get("recipe", "text-bytes"))
-    corpus = read_text_corpus(recipe.text, data, model.vocabulary)
-    symbols, learning = corpus.split(split), None if rate is None else Dynamic("sgd", rate)
-    scores = evaluate_text(model, symbols, learning).to_dict()
-    setting = None if learning is None else asdict(learning)
-    return dict(recipe=recipe.name, data=corpus.name, split=split, dynamic=setting, **scores), text_digest(symbols)
+    learning, known_as = None if rate is None else Dynamic("sgd", rate), data_of(model)
+    if learning is not None and known_as.kind != "text":
+        raise ValueError("--dynamic is for text")
+    collection = known_as.open(data, symbols_of(model))
+    sequences = known_as.sequences(collection, split)
+    scores = judge(model, sequences, dynamic=learning, end=getattr(collection, "end", None)).to_dict()
+    about = dict(recipe=model.info.get("recipe", "none"), data=collection.name, split=split)
+    about |= dict(dynamic=learning and asdict(learning)) if known_as.kind == "text" else {}
+    return about | scores, digest(sequences)
 
 # %% ../nbs/71_cli.ipynb #52-015
 @app.command()
@@ -310,7 +295,7 @@ def compress(
     from graves_nb.compression import decompress as decompress_bytes
     from graves_nb.files import replacing
     from graves_nb.pretrained import load_model
-    from graves_nb.text_evaluation import Dynamic
+    from graves_nb.dynamic import Dynamic
 
     output = output or file.with_name(f"{file.name}.graves")
     reader, content = load_model(model), read_file(file, output)

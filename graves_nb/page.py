@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .hands import straighten
 from .ink import Ink
 from .model import InkModel
 from .sampling import write
@@ -24,7 +25,7 @@ def break_lines(
     if width < 1:
         raise ValueError(f"a line needs room for a character or more, got a width of {width}")
     parts = [" ".join(part.split()) for part in text.strip().splitlines()] or [""]
-    return [line for part in parts for line in textwrap.wrap(part, width) or [""]]
+    return [line.strip() for part in parts for line in textwrap.wrap(part, width) or [""]]
 
 # %% ../nbs/52_page.ipynb #34-008
 def stack_lines(
@@ -72,4 +73,4 @@ def write_page(
     if prime is None and style is None and len(lines) > 1:
         prime = choose_hand(model, text, bias, seed)
     inks = iter(write(model, [line for line in lines if line], bias, seed, prime, style))
-    return stack_lines([next(inks) if line else None for line in lines], spacing)
+    return stack_lines([straighten(next(inks)) if line else None for line in lines], spacing)

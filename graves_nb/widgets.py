@@ -51,7 +51,7 @@ from graves_nb.sampling import (
     trace_ink,
     write,
 )
-from .training import Loop
+from .training import Trainer
 
 # %% ../nbs/61_widgets.ipynb #41-004
 JS = Path(str(files("graves_nb"))) / "js"
@@ -753,7 +753,7 @@ class TrainingMonitor(View):
 
     def __init__(
         self,
-        trainer: Loop,  # of any kind
+        trainer: Trainer,  # of any task
         text: str = "hello",  # what to write every so often, or to begin with if it is a model of text
         every: float = 20.0,  # seconds between lines
     ):
@@ -763,8 +763,8 @@ class TrainingMonitor(View):
         self.stop_button = _button("Stop", "stop after this update; the run is kept", "stop")
         self.message, self.line = Message(), widgets.HTML()
         figure = go.Figure([go.Scatter(x=[], y=[], name=name, mode="lines+markers") for name in ("training", "validation")])
-        measure = trainer.VALIDATED[0].removeprefix("valid_").replace("_", " ")
-        laid_out(figure, 340, showlegend=True, xaxis_title="points seen" if "point" in measure else "symbols seen", yaxis_title=measure)
+        measure = trainer.task.figures[0].removeprefix("valid_").replace("_", " ")
+        laid_out(figure, 340, showlegend=True, xaxis_title=f"{trainer.task.unit} seen", yaxis_title=measure)
         figure.update_layout(legend=dict(orientation="h", y=1.1), colorway=[BLUE, ORANGE])
         self.figure = LiveFigure(figure)
         super().__init__([widgets.HBox([self.start_button, self.stop_button]), self.message, self.figure, self.line])
@@ -803,11 +803,11 @@ class TrainingMonitor(View):
 # %% ../nbs/61_widgets.ipynb #41-047
 def _report(self, entry):
     "One line of the log."
-    name = next((n for n in ("nats", self.trainer.VALIDATED[0]) if n in entry), None)
+    name = next((n for n in ("nats", self.trainer.task.figures[0]) if n in entry), None)
     if name is not None:
         data = self.figure.data[int(name != "nats")]
         with self.figure.batch_update():
-            data.x, data.y = [*(data.x or ()), entry["points"]], [*(data.y or ()), entry[name]]
+            data.x, data.y = [*(data.x or ()), entry[self.trainer.task.unit]], [*(data.y or ()), entry[name]]
     if time.monotonic() - self._last > self.every:
         self._last = time.monotonic()
         self.line.value = self._write_line()

@@ -1,6 +1,6 @@
 """Let a model write one sentence in many hands, and keep those that differ most: the styles of the package.
 
-PYTHONPATH=. python tests/choose_styles.py --model unipen-synthesis --count 8 --out graves_nb/styles --sheet styles.png
+PYTHONPATH=. python tools/choose_styles.py --model unipen-synthesis --count 8 --out graves_nb/styles --sheet styles.png
 """
 
 import argparse
