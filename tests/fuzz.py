@@ -21,6 +21,8 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+os.environ["TQDM_DISABLE"] = "1"
+
 SECONDS = 2  # of the processor, for one input
 PATIENCE = 60  # seconds by the clock, after which a worker that says nothing is ended
 GROWTH = 300 << 20  # bytes by which the process may grow while it reads one input

@@ -25,7 +25,7 @@ from test_iamondb import PAGES, Folder
 from test_inkml import CONTEXTS, FORMULA, OFFICE, TABLET
 from test_unipen import TEXTS, Archive, loops
 
-from graves_nb import compose, compression, corpus, files, hands, ink, inkml, recipes, texts
+from graves_nb import compose, compression, corpus, files, hands, ink, inkml, recipes, settings, texts
 from graves_nb.alphabet import ASCII, Alphabet
 from graves_nb.collections import open_collection
 from graves_nb.compose import Spacing
@@ -426,11 +426,11 @@ WORDS = ("", "x", "nan", "inf", "-inf", "-1", "0", "1", "1.5", "1e309", "1e30", 
 @family(500, ValueError, KeyError)
 def recipe_settings(chance: Random, folder: Path) -> Callable:
     recipe = recipes.RECIPES[chance.choice(sorted(recipes.RECIPES))]
-    known = sorted(recipes.settings(recipe))
+    known = sorted(settings.settings(recipe))
     changes = {chance.choice((*known, "x", "")): chance.choice(WORDS) for _ in range(chance.choice((1, 1, 2)))}
 
     def read():
-        changed = recipes.configure(recipe, changes)
+        changed = settings.configure(recipe, changes)
         hash(changed)
 
     return read
