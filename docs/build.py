@@ -83,7 +83,7 @@ def vendor(folder: Path) -> None:
 def live(folder: Path) -> None:
     "What the page that writes needs: the network, all else there is to know as JSON; and the line of the first page."
     from graves_nb.export import animated_svg, export_onnx
-    from graves_nb.pretrained import DEFAULT_MODEL, MODELS, list_styles, load_model, load_style
+    from graves_nb.pretrained import DEFAULT_MODEL, MODELS, list_hands, load_hand, load_model
     from graves_nb.sampling import prime_offsets, write
 
     made_of = [ROOT / "graves_nb" / "export.py", MODELS / DEFAULT_MODEL / "model.safetensors", Path(__file__)]
@@ -91,7 +91,7 @@ def live(folder: Path) -> None:
     if seen.exists() and seen.read_text() == now:
         return
     model = load_model()
-    config, hands = model.network.config, [load_style(name) for name in list_styles()]
+    config, hands = model.network.config, [load_hand(name) for name in list_hands()]
     export_onnx(model, folder / "live.onnx", LIVE_WEIGHTS)
     offsets = [[[round(v, 6) for v in row] for row in prime_offsets(model, hand).tolist()] for hand in hands]
     about = dict(
@@ -99,9 +99,10 @@ def live(folder: Path) -> None:
         cells=config.hidden_size,
         layers=config.n_layers,
         window=config.n_window,
+        pace=model.info.get("points_per_char", 18.0),
         styles=[
             dict(name=name, text=hand.text.strip(), offsets=rows)
-            for name, hand, rows in zip(list_styles(), hands, offsets, strict=True)
+            for name, hand, rows in zip(list_hands(), hands, offsets, strict=True)
         ],
     )
     (folder / "hero.svg").write_text(animated_svg(write(model, **HERO), width=4))

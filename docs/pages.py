@@ -2,6 +2,7 @@
 
 import html
 import importlib
+import inspect
 import itertools
 import json
 import re
@@ -21,11 +22,14 @@ SILENT = {"LinkModel", "DirectionalLinkModel", "LayoutModel", "ButtonModel"}  # 
 
 
 def public_names(package: Path) -> dict[str, str]:
-    "Every public name of the package with its module; a name that two modules share is left out."
+    "Every public name of the package with the module that defines it; a name that two modules define is left out."
     found: dict[str, list[str]] = {}
     for path in sorted(package.glob("[a-z]*.py")):
-        for name in importlib.import_module(f"{package.name}.{path.stem}").__all__:
-            found.setdefault(name, []).append(f"{package.name}.{path.stem}")
+        module = importlib.import_module(f"{package.name}.{path.stem}")
+        for name in module.__all__:
+            thing = getattr(module, name)
+            if not (inspect.isclass(thing) or inspect.isfunction(thing)) or thing.__module__ == module.__name__:
+                found.setdefault(name, []).append(module.__name__)
     return {name: modules[0] for name, modules in found.items() if len(modules) == 1}
 
 

@@ -65,7 +65,7 @@ def write(
 ) -> None:
     "Write TEXT by hand, or every line of a file."
     from graves_nb.ink import check_output
-    from graves_nb.pretrained import load_model, load_style
+    from graves_nb.pretrained import load_model, load_hand
     from graves_nb.sampling import write as write_ink
 
     if (text is None) == (lines is None):
@@ -74,7 +74,7 @@ def write(
         raise ValueError("a style is a prime: give one of the two")
     check_output(output if lines is None else output.parent / f"line.{kind}")
     style = int(style) if style is not None and style.isdecimal() else style
-    how = dict(bias=bias, prime=read_hand(prime, prime_text) if style is None else load_style(style))
+    how = dict(bias=bias, prime=read_hand(prime, prime_text) if style is None else load_hand(style))
     if lines is not None:
         write_lines(load_model(model), lines, output, kind, count, seed, **how)
     elif page:
@@ -94,13 +94,15 @@ def lines_to_write(
     seed: int = 0,  # of the first
 ):
     "File, text and seed of each, one by one; those whose file is there are left out."
+    from graves_nb.sampling import text_to_write
+
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             text = line.strip()
             if not text:
                 continue
             try:
-                model.encode(text)
+                text_to_write(model, text)
             except ValueError as error:
                 raise ValueError(f"{path}, line {number}: {error}") from error
             for i in range(count):
@@ -116,26 +118,23 @@ def write_lines(
     kind: str,  # how the names of their files end
     count: int = 1,  # how often each
     seed: int = 0,  # of the first
-    **how,  # bias, prime
+    bias: float = 0.5,  # of all
+    prime=None,  # ink with its text
 ) -> None:
     "Write every line of a file to a file of its own."
     from tqdm import tqdm
 
-    from graves_nb.sampling import write_each
+    from graves_nb.sampling import Job, stream
 
     asked = path, model, folder, kind, count, seed
     total = sum(1 for _ in lines_to_write(*asked))  # also says what cannot be written, before anything is
     folder.mkdir(parents=True, exist_ok=True)
-    names, jobs = {}, enumerate(lines_to_write(*asked))
-
-    def taken():
-        for i, (name, text, number) in jobs:
-            names[i] = name
-            yield text, number
-
+    jobs = (Job(text, number, prime, label=name) for name, text, number in lines_to_write(*asked))
     with tqdm(total=total, unit="line", delay=2, leave=False) as bar:
-        for i, ink in write_each(model, taken(), **how):
-            ink.save(names.pop(i))
+        for sample in stream(model, jobs, bias=bias):
+            sample.ink.save(sample.job.label)
+            if sample.trouble:
+                bar.write(f"{sample.job.label}: {sample.trouble}", file=sys.stderr)
             bar.update()
     typer.echo(f"{folder}: {total} lines written")
 

@@ -27,7 +27,7 @@ from .inkml import xml_text
 from .lstm import LSTMState, lstm_cell
 from .mixture import MixtureHead
 from .model import Model, ModelFileError
-from .sampling import Sample, null_first, prepare_line, prime_offsets, sample_of
+from .sampling import Job, Sample, Settings, null_first, prepare_line, sample_of
 from .window import window_parameters, window_phi
 
 # %% ../nbs/70_export.ipynb #01fb2b7b
@@ -314,30 +314,21 @@ def portable_draws(
     return torch.as_tensor(np.column_stack([u[:, :2], radius * np.cos(angle), radius * np.sin(angle)]).astype(np.float32))
 
 # %% ../nbs/70_export.ipynb #6c8820a7
-def sample_by_file(
-    writer: "OnnxWriter",
-    text: str,  # what to write
-    bias: float,
-    seed: int,
-    prime: Ink | None,
-    max_points_per_char: int,
-) -> Sample:
-    "Write a line, and say how it ended."
-    line = prepare_line(writer, text, seed, prime, max_points_per_char)
+def draw_line(writer: "OnnxWriter", line) -> None:
+    "Give a line its points, one by one, until it has ended."
     inputs = writer.start(line.text)
-    if prime is not None:
-        offsets = prime_offsets(writer, prime)
-        for x in null_first(offsets).numpy():
+    if line.prime is not None:
+        for x in null_first(line.prime).numpy():
             inputs["x"] = x
             onnx_step(writer.session, inputs)
-        inputs["x"] = offsets[-1:].numpy()
-    for draw in portable_draws(line.limit, seed):
+        inputs["x"] = line.prime[-1:].numpy()
+    for draw in portable_draws(line.limit, line.job.seed):
         y, phi = onnx_step(writer.session, inputs)
-        point = writer.head.sample(torch.from_numpy(y), draw[None], bias)
-        if not line.take(point[0].tolist(), bool(phi[0, -1] > phi[0, :-1].max())):
+        point = writer.head.sample(torch.from_numpy(y), draw[None], line.job.bias)
+        line.take(point[0].tolist(), bool(phi[0, -1] > phi[0, :-1].max()), phi[0, -line.reach :].tolist())
+        if line.done:
             break
         inputs["x"] = point.numpy()
-    return sample_of(writer, line, text, prime is not None)
 
 # %% ../nbs/70_export.ipynb #50-029
 class OnnxWriter:
@@ -378,10 +369,12 @@ class OnnxWriter:
         bias: float = 0.5,  # 0 as varied as the training data; larger is neater (sec. 5.4)
         seed: int = 0,  # of `portable_draws`
         prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5)
-        max_points_per_char: int = 60,  # ends a line that the stop rule does not
+        **settings,  # others of `sampling.Settings`, as far as they are about one line: `stop`, `max_points_per_char`, `fold`
     ) -> Sample:
         "Write a line, and say how it ended."
-        return sample_by_file(self, text, bias, seed, prime, max_points_per_char)
+        line = prepare_line(self, Job(text, seed, prime), Settings(bias=bias, **settings))
+        draw_line(self, line)
+        return sample_of(self, line)
 
     def write(
         self,

@@ -63,14 +63,14 @@ def write_page(
     bias: float = 0.5,  # 0 as varied as the training data; larger is neater (sec. 5.4)
     seed: int = 0,  # of the hand and of the first line; the next ones take the numbers after it
     prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5); None is one that the seed decides
-    style: int | str | None = None,  # instead of a prime: a shipped hand
+    hand: int | str | None = None,  # instead of a prime: a shipped hand
     spacing: float | None = None,  # from ruler to ruler, in the model's units
 ) -> Ink:
-    "Write a text of many lines in one hand: that of the prime or the style, else one that the seed decides."
+    "Write a text of many lines in one hand: that of the prime or of a shipped hand, else one that the seed decides."
     lines = break_lines(text, width)
     if not any(lines):
         raise ValueError("the text is empty: there is nothing to write")
-    if prime is None and style is None and len(lines) > 1:
+    if prime is None and hand is None and len(lines) > 1:
         prime = choose_hand(model, text, bias, seed)
-    inks = iter(write(model, [line for line in lines if line], bias, seed, prime, style))
+    inks = iter(write(model, [line for line in lines if line], bias, seed, prime, hand))
     return stack_lines([straighten(next(inks)) if line else None for line in lines], spacing)
