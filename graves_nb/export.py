@@ -314,7 +314,7 @@ def portable_draws(
     return torch.as_tensor(np.column_stack([u[:, :2], radius * np.cos(angle), radius * np.sin(angle)]).astype(np.float32))
 
 # %% ../nbs/70_export.ipynb #6c8820a7
-def draw_line(writer: OnnxWriter, line) -> None:
+def draw_line(writer: "OnnxWriter", line) -> None:
     "Give a line its points, one by one, until it has ended."
     inputs = writer.start(line.text)
     if line.prime is not None:

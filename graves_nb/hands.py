@@ -15,7 +15,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from .ink import Ink, resample_stroke, smooth_stroke
+from .checks import as_number
+from .ink import MOST_POINTS, Ink, resample_stroke, smooth_stroke
 
 # %% ../nbs/12_hands.ipynb #30880788
 def trim_dwell(
@@ -166,7 +167,13 @@ def rescale(
     points_per_char: float = 18.0,  # mean over lines, spaces included
 ) -> Ink:
     "Ink in units of a letter's width, at this many points a character."
-    rate = points_per_char / POINTS_PER_CHARACTER / hand.points
+    rate = as_number("points_per_char", points_per_char, 0, 1000, exclusive=True) / POINTS_PER_CHARACTER / hand.points
+    if len(ink) * rate > MOST_POINTS:
+        wide, high = np.ptp(np.concatenate(ink.strokes), axis=0)
+        raise ValueError(
+            f"ink {wide:.3g} wide and {high:.3g} high is of no size that letters have which are {hand.unit:.3g} wide: "
+            f"its {len(ink):,} points would become {len(ink) * rate:.3g}"
+        )
     sigma, unit = min(0.7 / rate, 3.0), np.float32(hand.unit)
     even = [resample_stroke(smooth_stroke(s / unit, sigma), rate) for s in ink.strokes]
     start = even[0][0].copy()

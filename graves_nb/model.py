@@ -8,6 +8,7 @@ __all__ = ['FORMAT_VERSION', 'KINDS', 'ModelFileError', 'Model', 'InkModel', 'Te
 # %% ../nbs/27_model.ipynb #16-002
 import json
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,6 +18,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from .alphabet import Alphabet
+from .checks import as_number, as_record
 from .contracts import HEADS, LAYERS, config_dict
 from .corpus import Vocabulary
 from .files import replacing
@@ -184,6 +186,9 @@ def read_meta(
     return meta
 
 
+INFO = {"points_per_char": partial(as_number, low=1, high=1000)}  # what is used of a model's `info`, if it is there
+
+
 def check_meta(
     path: Path,
     meta: dict,
@@ -195,6 +200,7 @@ def check_meta(
     for name, kind in kinds.items():
         if not isinstance(meta.get(name), kind):
             raise ModelFileError(f"{path} is damaged: its {name} is {str(meta.get(name))[:40]!r}")
+    as_record("what it says of itself", meta["info"], INFO, tuple(INFO))
     known = {f.name: f.type for f in fields(config_class)}
     for name, value in config.items():
         right = name in known and not isinstance(value, bool) and isinstance(value, (known[name], int) if name in known else ())
@@ -205,7 +211,7 @@ def check_meta(
     for part, known in (("layer", LAYERS), ("head", HEADS)):
         name = config.get(part)
         if isinstance(name, str) and name not in known:
-            origin = str(meta.get("made_of", {}).get(part, f"the module that registers the {part} {name!r}"))
+            origin = str(as_record("made_of", meta.get("made_of", {}), {}).get(part, f"the module that registers the {part} {name!r}"))
             module = origin.rpartition(".")[0] or origin
             raise ModelFileError(f"{path} has the {part} {name!r} of {origin}, which is not known here: import {module} first")
 
@@ -241,6 +247,8 @@ def load_file(
                 wanted = "TextModel" if kinds == ("text",) else "InkModel"
                 raise ModelFileError(f"{path} is a {meta['kind']} model, which is no {wanted}")
             tensors = {k: file.get_tensor(k).float() for k in file.keys()}
+        if wrong := [name for name, weight in tensors.items() if not torch.isfinite(weight).all()]:
+            raise ModelFileError(f"{path} is damaged: {', '.join(wrong[:3])} hold weights that are no finite numbers")
         return model_of(meta, tensors)
     except ModelFileError:
         raise
