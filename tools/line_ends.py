@@ -27,7 +27,7 @@ from graves_nb.sampling import STOPS, Sample, write_samples
 from graves_nb.window import window_phi
 
 WORDS = "ocean Monday hello light fox jazz him web king idea taxi cat well. wow! 12345".split()
-DOTTED, BARRED, SEPARATE = "ij", "tfx", ".,!?:;"
+DOTTED, BARRED, SEPARATE = "ij", "tfx5", ".,!?:;"
 SMALL, TOUCHING = 0.45, 0.12  # in widths of a letter: size of a mark, how near it is to what it crosses
 
 
