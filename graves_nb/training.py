@@ -482,7 +482,7 @@ def as_weights(
     return value
 
 
-CHECKPOINTED = dict(network=as_weights, optimizer=TABLE, progress=PROGRESS, model=as_text, carried=TABLE)
+CHECKPOINTED = dict(network=as_weights, optimizer=TABLE, progress=PROGRESS, pending=PENDING, model=as_text, carried=TABLE)
 
 
 def read_checkpoint(
