@@ -18,6 +18,7 @@ VIEW, STATE = "application/vnd.jupyter.widget-view+json", "application/vnd.jupyt
 FIGURE = "application/vnd.plotly.v1+json"
 FIT = ".Fit"  # has nothing to show either, wherever it is defined
 FIGURE_ID = "figure-number"  # until the page is whole, and its figures are counted
+SHOWN = re.compile(r"!\[[^\]]*\]\(pictures/[\w-]+\.png\)")  # a key picture, for who only looks at the notebook
 SILENT = {"LinkModel", "DirectionalLinkModel", "LayoutModel", "ButtonModel"}  # nothing to see without a kernel
 
 
@@ -228,6 +229,8 @@ def page_of(source: Path, executed: Path, names: dict[str, str], root: str = "")
     outputs = iter([cell.outputs for cell in run.cells if cell.cell_type == "code"])
     module, cells = None, []
     for cell in notebook.cells:
+        if SHOWN.fullmatch(cell.source.strip()):  # here the notebook was run
+            continue
         if cell.cell_type != "code":
             cell.source = link_names(cell.source, names).replace("](../docs/", "](").replace("](../nbs/", "](")
             cells.append(cell)
@@ -245,6 +248,7 @@ def page_of(source: Path, executed: Path, names: dict[str, str], root: str = "")
             cells += signatures
             if signatures or re.match(r"(import|from) ", cell.source):
                 cell.metadata.tags = ["hide-input"]
+        cell.source = re.sub(r"^#\| *key\n", "", cell.source)
         cells.append(cell)
     number_figures(cells)
     notebook.cells = cells
