@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CHOICES', 'ABOVE_ZERO', 'AT_LEAST_ZERO', 'TABLE', 'COUNTED', 'PROGRESS', 'PENDING', 'CHECKPOINTED', 'count_weights',
-           'TrainConfig', 'has_fast_bf16', 'uses_bf16', 'schedule', 'Progress', 'Pending', 'as_weights',
-           'read_checkpoint', 'saved_model', 'keep_freed_memory', 'Trainer']
+           'TrainConfig', 'has_fast_bf16', 'uses_bf16', 'schedule', 'Progress', 'as_weights', 'read_checkpoint',
+           'saved_model', 'keep_freed_memory', 'Trainer']
 
 # %% ../nbs/44_training.ipynb #22-002
 import contextlib
@@ -171,7 +171,7 @@ class Progress:
     description: float | None = None  # of adaptive weight noise: length of data and weights at the last validation, nats per point
     ended: bool = False  # whether the run was validated at its end
 
-
+# %% ../nbs/44_training.ipynb #5d038cf4
 @dataclass
 class Pending:
     "Sums since the last line of the log, and since the last validation."
