@@ -26,7 +26,7 @@ class Ending:
 
     word: str  # the last of its text
     mean: tuple[float, float] = (0.0, 0.0)  # of the scale of offsets
-    std: tuple[float, float] = (1.0, 1.0)
+    std: tuple[float, float] = (1.0, 1.0)  # of the same
     unit: float = 1.0  # width of a letter
 
     @classmethod

@@ -27,13 +27,26 @@ from .pictures import Picture, image_of, pdf_of, png_of, svg_of
 LARGEST = 1e15  # of a coordinate: its square, and sums of squares, are numbers of float32 still
 
 
+def real_numbers(
+    values,  # anything that turns into an array
+    name: str,  # for the message
+) -> np.ndarray:
+    "The values as an array of real numbers; a ValueError where there are others."
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        array = np.asarray(values, dtype=object if array.dtype.kind == "c" else np.float64)
+    if array.dtype.kind == "O":
+        raise ValueError(f"{name} holds what is no real number")
+    return array
+
+
 def as_rows(
     values,  # anything that turns into an array of numbers
     columns: tuple[int, ...],  # how many there may be
     name: str,  # for the message
 ) -> np.ndarray:  # (n, columns) float64, a new one
     "An array of rows; a ValueError says what shape it has instead."
-    rows = np.array(values, dtype=np.float64)
+    rows = real_numbers(values, name).astype(np.float64)
     if rows.ndim != 2 or rows.shape[1] not in columns:
         shapes = " or ".join(f"(n, {c})" for c in columns)
         raise ValueError(f"{name} needs the shape {shapes}, not {rows.shape}")
@@ -287,7 +300,7 @@ def as_offsets(
     offsets,  # (..., 3)
 ) -> np.ndarray:  # (..., 3) float32, a new one
     "Offsets as an array; a ValueError says what shape it has instead."
-    rows = np.array(offsets, dtype=np.float32)
+    rows = real_numbers(offsets, "an array of offsets").astype(np.float32)
     if not rows.ndim or rows.shape[-1] != 3:
         raise ValueError(f"an array of offsets needs the shape (..., 3), not {rows.shape}")
     return rows

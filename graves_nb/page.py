@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .checks import as_number, as_text, as_whole
 from .hands import straighten
 from .ink import Ink
 from .model import InkModel
@@ -22,9 +23,9 @@ def break_lines(
     width: int = 40,  # the most characters on a line
 ) -> list[str]:  # empty strings for empty lines
     "A text as lines, broken between words, and within a word only if it is longer than a line."
-    if width < 1:
+    if as_whole("width", width) < 1:
         raise ValueError(f"a line needs room for a character or more, got a width of {width}")
-    parts = [" ".join(part.split()) for part in text.strip().splitlines()] or [""]
+    parts = [" ".join(part.split()) for part in as_text("the text", text).strip().splitlines()] or [""]
     return [line.strip() for part in parts for line in textwrap.wrap(part, width) or [""]]
 
 # %% ../nbs/52_page.ipynb #34-008
@@ -37,7 +38,7 @@ def stack_lines(
     if not written:
         raise ValueError("there is no line to set")
     heights = [np.ptp(line.points[:, 1]) for line in written]
-    spacing = 1.3 * float(np.median(heights)) if spacing is None else spacing
+    spacing = 1.3 * float(np.median(heights)) if spacing is None else as_number("spacing", spacing, -1e9, 1e9)
     strokes = []
     for row, line in enumerate(lines):
         if line is not None:
@@ -67,7 +68,7 @@ def write_page(
     spacing: float | None = None,  # from ruler to ruler, in the model's units
 ) -> Ink:
     "Write a text of many lines in one hand: that of the prime or of a shipped hand, else one that the seed decides."
-    lines = break_lines(text, width)
+    lines, spacing = break_lines(text, width), None if spacing is None else as_number("spacing", spacing, -1e9, 1e9)
     if not any(lines):
         raise ValueError("the text is empty: there is nothing to write")
     if prime is None and hand is None and len(lines) > 1:

@@ -4,9 +4,8 @@
 
 # %% auto #0
 __all__ = ['STOPS', 'WIDEST', 'FEWEST', 'Job', 'Settings', 'text_to_write', 'adapt_ink', 'prime_offsets', 'fault_of_prime',
-           'prepare_line', 'take_rows', 'null_first', 'Trace', 'LineTrouble', 'Sample', 'sample_of', 'Partial', 'grown',
-           'stream', 'check_kind', 'write_samples', 'write', 'trace_ink', 'sample_ink', 'Choice', 'stream_text',
-           'sample_text']
+           'prepare_line', 'take_rows', 'null_first', 'Trace', 'LineTrouble', 'Sample', 'Partial', 'stream',
+           'write_samples', 'write', 'trace_ink', 'sample_ink', 'stream_text', 'sample_text']
 
 # %% ../nbs/50_sampling.ipynb #31-002
 import codecs
@@ -138,7 +137,7 @@ def prepare_line(
     model: InkModel,  # a synthesis model
     job: Job,  # what is asked for
     settings: Settings = Settings(),  # how
-    offsets: Tensor | None = None,  # `prime_offsets` of its prime, if it has one
+    offsets: Tensor | None = None,  # `prime_offsets` of its prime, (n, 3), if it has one
 ) -> Line:
     "A line to be drawn; a `ValueError` or a `TypeError` says what is wrong with a job."
     text = text_to_write(model, job.text, settings.fold)
@@ -375,7 +374,7 @@ class Partial:
     whole: Callable[[], Sample] = field(repr=False)  # the line so far, as ink; costs as much as the line is long
     done: bool = False  # never: a `Sample` is
 
-
+# %% ../nbs/50_sampling.ipynb #0c51b04a
 def grown(model: InkModel, line: Line) -> Partial | None:
     "What is new of a line, None where nothing is."
     seen, x, y = line.seen
@@ -401,7 +400,7 @@ def stream(
     check_kind(model, "synthesis", "`sample_ink` draws ink from it")
     return Streaming(model, replace(settings, **changes)).run(jobs)
 
-
+# %% ../nbs/50_sampling.ipynb #5457eda1
 def check_kind(model, kind: str, instead: str) -> None:
     "A `ValueError` that says what takes such a model."
     if model.kind != kind:

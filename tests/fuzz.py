@@ -256,7 +256,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results = run(given.inputs, given.seed, given.family or (), given.workers)
     for (name, detail), count in Counter((r.family, r.detail[:90]) for r in faults_of(results)).most_common(60):
         first = next(r for r in faults_of(results) if (r.family, r.detail[:90]) == (name, detail))
-        print(f"{name}:{first.number} {first.outcome} x{count}: {detail} ({first.seconds:.1f} s, {first.growth >> 20} MB)")
+        print(
+            f"{name}:{first.number} {first.outcome} x{count}: {detail} ({first.seconds:.1f} s, {first.growth >> 20} MB)"
+        )
     print(table_of(results))
     print(f"seed {given.seed}, {time.monotonic() - begun:.0f} s")
     raise SystemExit(bool(faults_of(results)))

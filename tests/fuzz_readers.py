@@ -5,9 +5,12 @@ import gzip
 import hashlib
 import io
 import json
+import pickle
+import platform
 import struct
 import tarfile
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import fields
@@ -21,22 +24,30 @@ from fuzz import family
 from mutations import ODD, VALUES, spoil, swap
 from safetensors import safe_open
 from safetensors.torch import save_file
-from test_iamondb import PAGES, Folder
+from test_iamondb import Folder
 from test_inkml import CONTEXTS, FORMULA, OFFICE, TABLET
 from test_unipen import TEXTS, Archive, loops
 
 from graves_nb import compose, compression, corpus, files, hands, ink, inkml, recipes, settings, texts
 from graves_nb.alphabet import ASCII, Alphabet
+from graves_nb.batches import make_examples, vary
 from graves_nb.collections import open_collection
 from graves_nb.compose import Spacing
 from graves_nb.corpus import ALL_BYTES, HutterPrize, PennTreebank, TextFile, Vocabulary
+from graves_nb.evaluation import evaluate
 from graves_nb.iamondb import IAMOnDB
 from graves_nb.ink import Ink, OffsetScaler
 from graves_nb.model import InkModel, Model, TextModel
 from graves_nb.own_ink import OwnInk
+from graves_nb.page import break_lines, stack_lines, write_page
 from graves_nb.pictures import Picture
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
+from graves_nb.pretrained import load_hand, load_model
+from graves_nb.sampling import adapt_ink, sample_ink, sample_text, trace_ink, write
+from graves_nb.style import hand_features
 from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
+from graves_nb.tasks import InkTask, Stage
+from graves_nb.training import TrainConfig, Trainer, saved_model
 from graves_nb.unipen import Unipen
 
 torch.set_num_threads(1)
@@ -50,11 +61,11 @@ def models() -> dict[str, Model]:
     scaler = OffsetScaler((0.1, 0.2), (0.3, 0.4))
     mixture, two = dict(hidden_size=4, n_mixtures=2), Vocabulary("char", ("a", "b"))
     return dict(
-        synthesis=InkModel(SynthesisNetwork(SynthesisConfig(3, n_window=2, **mixture)), Alphabet(" ab"), scaler, {"a": 1}),
+        synthesis=InkModel(SynthesisNetwork(SynthesisConfig(3, n_window=2, **mixture)), Alphabet(" ab"), scaler),
         prediction=InkModel(PredictionNetwork(PredictionConfig(**mixture)), None, scaler, {"points_per_char": 18.0}),
         text=TextModel(PredictionNetwork(PredictionConfig(2, 4, n_layers=1, head="softmax")), two, {"recipe": "x"}),
         wiki=TextModel(PredictionNetwork(PredictionConfig(256, 4, n_layers=1, head="softmax")), ALL_BYTES),
-    )  # fmt: skip
+    )
 
 
 @cache
@@ -157,8 +168,15 @@ def model_metadata(chance: Random, folder: Path) -> Callable:
         meta["config"][name] = chance.choice((*VALUES, 8000, 100, 10**30, 2**40))
     if chance.random() < 0.2:
         name = chance.choice(sorted(tensors))
-        tensors[name] = chance.choice((torch.zeros(0), torch.full((3,), float("nan")), tensors[name].mT.contiguous() if tensors[name].ndim > 1 else tensors[name][:1],
-                                       torch.full_like(tensors[name], float("inf")), tensors[name].int()))  # fmt: skip
+        tensors[name] = chance.choice(
+            (
+                torch.zeros(0),
+                torch.full((3,), float("nan")),
+                tensors[name].mT.contiguous() if tensors[name].ndim > 1 else tensors[name][:1],
+                torch.full_like(tensors[name], float("inf")),
+                tensors[name].int(),
+            )
+        )
     save_file(tensors, folder / "m.safetensors", {"graves_nb": json.dumps(meta)})
     return partial(use_model, folder / "m.safetensors")
 
@@ -254,9 +272,11 @@ def member(chance: Random, name: str, content: bytes) -> tuple[tarfile.TarInfo, 
     info.size = len(content)
     match chance.randrange(8):
         case 0:
-            info.name = chance.choice(("../out.xml", "/tmp/graves-fuzz-out.xml", "a/../../out", "lineStrokes/../../../out", "x" * 300))
+            outside = ("../out.xml", "/tmp/graves-fuzz-out.xml", "a/../../out", "lineStrokes/../../../out", "x" * 300)
+            info.name = chance.choice(outside)
         case 1:
-            info.type, info.linkname = chance.choice((tarfile.SYMTYPE, tarfile.LNKTYPE)), chance.choice(("/etc/passwd", "../..", "x"))
+            info.type = chance.choice((tarfile.SYMTYPE, tarfile.LNKTYPE))
+            info.linkname = chance.choice(("/etc/passwd", "../..", "x"))
         case 2:
             info.type = chance.choice((tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE, b"?"))
         case 3:
@@ -294,7 +314,9 @@ def iamondb_archives(chance: Random, folder: Path) -> Callable:
 @cache
 def text_documents() -> tuple[bytes, ...]:
     text = "A line, and “another”.\r\nThe third: naïve Ångström ½ H₂O …\n\nand the last " + "word " * 40
-    return tuple(text.encode(encoding) for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-32", "utf-16-le")) + (b"abc\n",)
+    return tuple(text.encode(encoding) for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-32", "utf-16-le")) + (
+        b"abc\n",
+    )
 
 
 @family(900)
@@ -344,7 +366,9 @@ def corpora(chance: Random, folder: Path) -> Callable:
 def zipped(chance: Random) -> bytes:
     "An archive of Wikipedia, small, sometimes of a file that unpacks to very much."
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", chance.choice((zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED, zipfile.ZIP_LZMA))) as archive:
+    with zipfile.ZipFile(
+        packed, "w", chance.choice((zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED, zipfile.ZIP_LZMA))
+    ) as archive:
         archive.writestr("enwik8", SENTENCES)
     return packed.getvalue()
 
@@ -385,11 +409,23 @@ def cache_files(chance: Random, folder: Path) -> Callable:
     arrays = dict(arrays)
     for name in chance.sample(sorted(arrays), chance.choice((1, 1, 2))):
         value = arrays[name]
-        arrays[name] = chance.choice((
-            value[:0], value[::-1], value.astype(float), -value.astype(np.int64), value[None], value * 0, np.append(value.ravel(), 10**6),
-            np.float32([[np.nan, 1]]), np.array("x"), np.array(2**62), value.astype(np.int64) + 2**40,
-            np.frombuffer(json.dumps(swap([["a", "b"], ["w", "w"]], chance)).encode(), np.uint8), np.zeros((0, 2), np.int64),
-        ))  # fmt: skip
+        arrays[name] = chance.choice(
+            (
+                value[:0],
+                value[::-1],
+                value.astype(float),
+                -value.astype(np.int64),
+                value[None],
+                value * 0,
+                np.append(value.ravel(), 10**6),
+                np.float32([[np.nan, 1]]),
+                np.array("x"),
+                np.array(2**62),
+                value.astype(np.int64) + 2**40,
+                np.frombuffer(json.dumps(swap([["a", "b"], ["w", "w"]], chance)).encode(), np.uint8),
+                np.zeros((0, 2), np.int64),
+            )
+        )
     if chance.random() < 0.1:
         del arrays[chance.choice(sorted(arrays))]
     np.savez(folder / "c.npz", **arrays)
@@ -420,7 +456,27 @@ def damaged_caches(chance: Random, folder: Path) -> Callable:
 
 
 # ---------------------------------------------------------------- settings
-WORDS = ("", "x", "nan", "inf", "-inf", "-1", "0", "1", "1.5", "1e309", "1e30", "9" * 30, "None", "True", "[1]", "\x00", "é", "fp32", "sgd")
+WORDS = (
+    "",
+    "x",
+    "nan",
+    "inf",
+    "-inf",
+    "-1",
+    "0",
+    "1",
+    "1.5",
+    "1e309",
+    "1e30",
+    "9" * 30,
+    "None",
+    "True",
+    "[1]",
+    "\x00",
+    "é",
+    "fp32",
+    "sgd",
+)
 
 
 @family(500, ValueError, KeyError)
@@ -480,7 +536,9 @@ def ink_arguments(chance: Random, folder: Path) -> Callable:
 def picture_arguments(chance: Random, folder: Path) -> Callable:
     look = dict(height=30, pen=1.0, margin=2.0, sheet=None, colour="#102030", background="white", unit="px", dpi=90)
     some = {name: look[name] for name in chance.sample(sorted(look), 4)}
-    wide = Ink.from_strokes(chance.choice((STROKES, [[[0, 0]]], [[[0, 0], [1e12, 1]]], [[[-1e15, 0], [1e15, 1e-9]]])), "a\nb")
+    wide = Ink.from_strokes(
+        chance.choice((STROKES, [[[0, 0]]], [[[0, 0], [1e12, 1]]], [[[-1e15, 0], [1e15, 1e-9]]])), "a\nb"
+    )
     suffix = chance.choice((".svg", ".png", ".pdf", ".inkml"))
     return call(
         chance,
@@ -532,3 +590,156 @@ def data_arguments(chance: Random, folder: Path) -> Callable:
         (SynthesisConfig, dict(n_chars=3, hidden_size=4, n_layers=2, n_mixtures=2)),
         (PredictionConfig, dict(input_size=3, hidden_size=4, n_layers=2, n_mixtures=2, head="mixture")),
     )
+
+
+AMOUNTS = ("length", "count", "n_points", "max_points_per_char", "together", "retry")  # of work: larger is no fault
+
+
+def little(chance: Random, *functions: tuple[Callable, dict]) -> Callable:
+    "As `call`, but no more work is asked for than is done in a moment."
+    read = call(chance, *functions)
+    given = read.__closure__[[*read.__code__.co_freevars].index("given")].cell_contents
+    for name in set(given) & set(AMOUNTS):
+        with contextlib.suppress(Exception):
+            given[name] = 20 if 20 < given[name] < 1e12 else given[name]
+    return read
+
+
+@family(500, *ARGUMENTS)
+def sampling_arguments(chance: Random, folder: Path) -> Callable:
+    own, pace = models(), dict(max_points_per_char=5, stop="paper", retry=0, together=2)
+    text = dict(length=5, prime="a", temperature=1.0, seed=0, count=None, top_k=None, top_p=None)
+    return little(
+        chance,
+        (partial(write, own["synthesis"]), dict(text="ab", bias=0.5, seed=0, prime=None, hand=None) | pace),
+        (
+            partial(write_page, own["synthesis"]),
+            dict(text="ab a b", width=3, bias=0.5, seed=0, prime=None, spacing=None),
+        ),
+        (partial(sample_ink, own["prediction"]), dict(n_points=9, bias=0.0, seed=0, prime=None, count=None)),
+        (partial(sample_text, own["text"]), text),
+        (break_lines, dict(text="a b c", width=3)),
+        (partial(stack_lines, [line("a"), None, line("b")]), dict(spacing=2.0)),
+        (partial(evaluate, own["prediction"], [line("a"), line("b")]), dict(batch_size=2, length=5)),
+        (partial(load_hand), dict(hand=1)),
+        (partial(load_model), dict(name="none")),
+        (partial(varied, own["prediction"]), dict(amount=0.1)),
+    )
+
+
+def varied(model: InkModel, amount: float) -> None:
+    example = make_examples(model, [line("a")])[0]
+    assert vary(example, model.scaler, amount, torch.Generator().manual_seed(0)).offsets.isfinite().all()
+
+
+def extreme_ink(chance: Random) -> Ink:
+    "Ink of any size, some of it far away, some of it in one place."
+    scale = 10.0 ** chance.choice((-30, -9, -3, 0, 0, 0, 3, 9, 13))
+    strokes = []
+    for _ in range(chance.choice((1, 1, 2, 5))):
+        points = [[chance.gauss(0, 1) * scale, chance.gauss(0, 1) * scale] for _ in range(chance.choice((1, 2, 3, 30)))]
+        if chance.random() < 0.3:
+            points[0] = [chance.choice((0, 1e7, -1e15, 1e-30)), chance.choice((0, 1e7, 1e15))]
+        if chance.random() < 0.2:
+            points = points[:1] * len(points)
+        strokes.append(points)
+    return Ink.from_strokes(strokes, chance.choice(("", "a", "ab a", " ", "." * 50, "b" * 300)), "w")
+
+
+@family(500, ValueError)
+def extreme_inks(chance: Random, folder: Path) -> Callable:
+    own, odd = models(), extreme_ink(chance)
+    uses = (
+        lambda: check_ink(adapt_ink(own["synthesis"], odd)),
+        lambda: check_ink(adapt_ink(own["prediction"], odd)),
+        lambda: check_ink(write(own["synthesis"], "ab", prime=odd, max_points_per_char=5)),
+        lambda: check_ink(sample_ink(own["prediction"], 5, prime=odd)),
+        lambda: evaluate(own["prediction"], [odd]),
+        lambda: trace_ink(own["prediction"], odd),
+        lambda: hand_features(odd),
+        lambda: odd.to_svg(),
+        lambda: odd.save(folder / "a.png", height=30),
+        lambda: check_ink(stack_lines([odd, line("a")])),
+        lambda: check_ink(ink.smooth(ink.resample(odd, 2.0))),
+        lambda: check_ink(Ink.load(odd.save(folder / "a.inkml"))),
+    )
+    return chance.choice(uses)
+
+
+# ---------------------------------------------------------------- checkpoints
+def trainer_in(folder: Path) -> Trainer:
+    "A run that has not begun."
+    torch.manual_seed(0)
+    network = PredictionNetwork(PredictionConfig(hidden_size=4, n_layers=1, n_mixtures=1))
+    model = InkModel(network, None, OffsetScaler((0.0, 0.0), (50.0, 50.0)))
+    config = TrainConfig(points=400, batch_size=2, precision="fp32", validate_points=0)
+    return Trainer(
+        model, InkTask([Stage([line("a"), line("b"), line("c")])], [line("d")]), folder, config, lambda entry: None
+    )
+
+
+@cache
+def run_files() -> dict[str, bytes]:
+    "What a run leaves."
+
+    def make(root):
+        trainer_in(root).fit()
+
+    return image(make)
+
+
+def crafted(state: dict, chance: Random) -> dict:
+    "A checkpoint with one of its plain parts, or a tensor, replaced."
+    part = chance.choice(sorted(state))
+    if part in ("progress", "pending", "config"):
+        return state | {part: swap(state[part], chance)}
+    if part == "model":
+        text = json.dumps(swap(json.loads(state["model"]), chance))
+        return state | {part: chance.choice((text, text[:9], None, "[" * 5000))}
+    if part == "network" and chance.random() < 0.7:
+        name = chance.choice(sorted(state["network"]))
+        wrong = (torch.zeros(2), state["network"][name] * float("nan"), None, "x", state["network"][name].int())
+        return state | {part: state["network"] | {name: chance.choice(wrong)}}
+    return state | {part: chance.choice(VALUES)}
+
+
+@family(300)
+def checkpoints(chance: Random, folder: Path) -> Callable:
+    contents = dict(run_files())
+    state = torch.load(io.BytesIO(contents["checkpoint.pt"]), weights_only=True)
+    match chance.randrange(4):
+        case 0:
+            contents["checkpoint.pt"] = spoil(contents["checkpoint.pt"], chance)
+        case 1:
+            contents["log.jsonl"] = spoil(contents["log.jsonl"], chance)
+            contents["lock"] = json.dumps(swap(dict(pid=2**22 + 5, host=platform.node(), began="x"), chance)).encode()
+        case 2:
+            contents["checkpoint.pt"] = pickle.dumps(Opened(folder / "ran"))
+        case _:
+            saved = io.BytesIO()
+            torch.save(crafted(state, chance), saved)
+            contents["checkpoint.pt"] = saved.getvalue()
+    put(folder / "run", contents)
+
+    def read():
+        with warnings.catch_warnings(action="ignore"):
+            trainer = trainer_in(folder / "run")
+            try:
+                saved_model(folder / "run")
+                trainer.resume()
+                trainer.fit()
+            finally:
+                assert not (folder / "ran").exists()
+        assert all(w.isfinite().all() for w in trainer.network.parameters())
+
+    return read
+
+
+class Opened:
+    "Makes a file where it is unpickled: nobody may."
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)

@@ -137,7 +137,7 @@ def child(arguments: list[str]) -> None:
 
 
 def start(command: Command, folder: Path, seconds: float | None = None) -> bool:
-    "Run a command; whether it came to its end, rather than being killed after so many seconds. A fork spares the imports."
+    "Run a command; whether it came to its end before it was killed, after so many seconds. A fork spares the imports."
     process = get_context("fork").Process(target=child, args=(command.arguments(folder),))
     process.start()
     process.join(seconds)

@@ -9,22 +9,105 @@ import torch
 TOKENS = tuple(
     token.encode() if isinstance(token, str) else token
     for token in (
-        "NaN", "-Infinity", "1e309", "-1e309", "1e38", "9" * 400, "-1", "0", "99999999999999999999", "1e-320",
-        "\x00", "\x1b[31m", "\u202e", "\ufeff", "\u0300" * 50, "\U0010ffff", "\r", "\n" * 20, "\t", " " * 300, '"', "'",
-        "<", ">", "&", "&x;", "&#0;", "]]>", "<!--", "[" * 2000, "{" * 2000, "(" * 500, "\\", "%s%n", "../../x", "/etc/passwd",
-        '<!DOCTYPE a [<!ENTITY x "y"><!ENTITY z "&x;&x;">]>', '<!ENTITY x SYSTEM "file:///etc/passwd">', "<a>" * 300,
-        '<?xml version="1.0" encoding="none"?>', '<?xml version="1.0" encoding="UTF-16"?>', "null", "true", "[]", "{}",
-        b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff", b"\xef\xbb\xbf", b"\xc3\x28", b"\xed\xa0\x80", b"\xf8\x88\x80\x80\x80",
-        b"\xff" * 8, b"\x00" * 64, b"\xff\xff\xff\x7f", b"PK\x03\x04", b"\x1f\x8b\x08", b"%PDF", b"\x89PNG", b"graves1\n",
+        "NaN",
+        "-Infinity",
+        "1e309",
+        "-1e309",
+        "1e38",
+        "9" * 400,
+        "-1",
+        "0",
+        "99999999999999999999",
+        "1e-320",
+        "\x00",
+        "\x1b[31m",
+        "\u202e",
+        "\ufeff",
+        "\u0300" * 50,
+        "\U0010ffff",
+        "\r",
+        "\n" * 20,
+        "\t",
+        " " * 300,
+        '"',
+        "'",
+        "<",
+        ">",
+        "&",
+        "&x;",
+        "&#0;",
+        "]]>",
+        "<!--",
+        "[" * 2000,
+        "{" * 2000,
+        "(" * 500,
+        "\\",
+        "%s%n",
+        "../../x",
+        "/etc/passwd",
+        '<!DOCTYPE a [<!ENTITY x "y"><!ENTITY z "&x;&x;">]>',
+        '<!ENTITY x SYSTEM "file:///etc/passwd">',
+        "<a>" * 300,
+        '<?xml version="1.0" encoding="none"?>',
+        '<?xml version="1.0" encoding="UTF-16"?>',
+        "null",
+        "true",
+        "[]",
+        "{}",
+        b"\xff\xfe",
+        b"\xfe\xff",
+        b"\x00\x00\xfe\xff",
+        b"\xef\xbb\xbf",
+        b"\xc3\x28",
+        b"\xed\xa0\x80",
+        b"\xf8\x88\x80\x80\x80",
+        b"\xff" * 8,
+        b"\x00" * 64,
+        b"\xff\xff\xff\x7f",
+        b"PK\x03\x04",
+        b"\x1f\x8b\x08",
+        b"%PDF",
+        b"\x89PNG",
+        b"graves1\n",
     )
-)  # fmt: skip
+)
 
 DIGITS = frozenset(b"0123456789.-+eE")
 
 VALUES = (
-    None, True, False, "", "x", "NaN", "\x00", [], [1], [[]], {}, {"a": 1}, {"a": {"b": [None]}}, 0, -1, 1, 2, 1.5, -0.0,
-    10**30, -(10**30), 2**31, 2**63, 2**64, 8000, 10**7, 1e308, 5e-324, float("nan"), float("inf"), -float("inf"), "é" * 50,
-)  # fmt: skip
+    None,
+    True,
+    False,
+    "",
+    "x",
+    "NaN",
+    "\x00",
+    [],
+    [1],
+    [[]],
+    {},
+    {"a": 1},
+    {"a": {"b": [None]}},
+    0,
+    -1,
+    1,
+    2,
+    1.5,
+    -0.0,
+    10**30,
+    -(10**30),
+    2**31,
+    2**63,
+    2**64,
+    8000,
+    10**7,
+    1e308,
+    5e-324,
+    float("nan"),
+    float("inf"),
+    -float("inf"),
+    "é" * 50,
+)
 
 
 def flip(data: bytes, chance: Random) -> bytes:
@@ -99,7 +182,9 @@ def spoil(data: bytes, chance: Random, *others: bytes) -> bytes:
 
 def places_in(document, path: tuple = ()) -> list[tuple]:
     "The paths of all values in a document of dicts and lists."
-    inner = document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    inner = (
+        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    )
     return [path, *(place for key, value in inner for place in places_in(value, (*path, key)))]
 
 
@@ -135,9 +220,19 @@ def odd_values() -> tuple:
     "What a function may be called with by mistake."
     bad = float("nan")
     arrays = (
-        np.array([bad]), np.zeros((0, 2)), np.zeros((3, 0)), np.full((3, 2), bad), np.full((3, 2), 1e38), np.zeros((2, 2, 2)),
-        np.array("x"), np.array([None]), np.zeros(2, complex), np.float32(bad), np.int64(3), np.arange(6).reshape(3, 2),
-    )  # fmt: skip
+        np.array([bad]),
+        np.zeros((0, 2)),
+        np.zeros((3, 0)),
+        np.full((3, 2), bad),
+        np.full((3, 2), 1e38),
+        np.zeros((2, 2, 2)),
+        np.array("x"),
+        np.array([None]),
+        np.zeros(2, complex),
+        np.float32(bad),
+        np.int64(3),
+        np.arange(6).reshape(3, 2),
+    )
     tensors = (torch.tensor(bad), torch.zeros(0), torch.tensor([[1.0, 2.0]]), torch.tensor(3))
     others = (b"x", (), (1,), (bad, bad), (1, -1), [[1, 2], [3]], [[[0, 0], [1e30, 1]]], ["a", None], {1, 2}, range(3))
     return (*VALUES, *arrays, *tensors, *others, Nothing(), "a\x00b", "😀" * 3, "a" * 10_000, 1e9, 1e-9, -5, 100, 3.0)

@@ -10,6 +10,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
+from graves_nb.text_evaluation import Dynamic
 
 from graves_nb.compression import (
     LEAST_BITS,
@@ -27,7 +28,6 @@ from graves_nb.contracts import only_backends
 from graves_nb.corpus import ALL_BYTES
 from graves_nb.model import TextModel
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
-from graves_nb.text_evaluation import Dynamic
 
 CONTENT = b"".join(b"<row id='%d'>%d</row>" % (i, i * i) for i in range(12))
 WORDS = ("", "abc", "9" * 64, [], [1], {}, {"a": 1}, None, True)
