@@ -1,8 +1,8 @@
 """Figures in prose that cannot drift from the files they come from: python docs/figures.py brings them up to date.
 
-In a Markdown file, `<!-- figure: docs/bench.json threads d -->2<!-- -->` is the number 2: a file, the way to the value in it, a format of
-Python's, and between the comments what it gives. The way's steps are parted by slashes: a key, a place in a list, or the `name` of a
-list's entry. The site shows the number without the comments.
+In a Markdown file, `<!-- figure: docs/bench.json threads d -->2<!-- -->` is the number 2: a file, the way to the value,
+a format of Python's, and between the comments what it gives. The way's steps are parted by slashes: a key, a place in a
+list, or the `name` of a list's entry. The site shows the number without the comments.
 """
 
 import functools

@@ -332,10 +332,11 @@ def read_file(
     output: Path,  # where the result is to go: must not be there yet
 ) -> bytes:
     "What is in a file, if it may be worked on."
+    from graves_nb.compression import check_target
+
     if not file.is_file():
         raise FileNotFoundError(f"there is no file {file}")
-    if output.exists():
-        raise FileExistsError(f"{output} is there already: say where to with -o")
+    check_target(output)
     return file.read_bytes()
 
 # %% ../nbs/71_cli.ipynb #52-016

@@ -17,7 +17,7 @@ import reprlib
 import struct
 from collections.abc import Generator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -166,14 +166,14 @@ def probe(
     model: TextModel,
     streams: int,
     steps: int = 3,
-) -> str:  # 16 hexadecimal digits
+) -> str:  # 8 hexadecimal digits
     "What the first probabilities are, to the last bit."
     total, symbols = hashlib.sha256(), np.arange(streams) % 256
     with _reproducible(), closing(_predictions(model, np.full(streams, steps + 1), None, LENGTH)) as predictions:
         total.update(next(predictions).tobytes())
         for _ in range(steps):
             total.update(predictions.send(symbols).tobytes())
-    return total.hexdigest()[:16]
+    return total.hexdigest()[:8]
 
 # %% ../nbs/53_compression.ipynb #35-010
 def compress(
@@ -196,7 +196,9 @@ def compress(
         if len(coded) >= len(content):
             return pack_file(header | dict(stored=True), content)
         made_with = _machine() | dict(backend=backend, probe=probe(model, streams))
-    learns = None if dynamic is None else asdict(dynamic)
+    learns = None if dynamic is None else dict(method="sgd", learning_rate=dynamic.learning_rate)
+    if dynamic is not None and dynamic.momentum:
+        learns |= dict(momentum=dynamic.momentum)
     header |= dict(streams=streams, length=LENGTH, dynamic=learns, model=model_digest(model), made_with=made_with)
     return pack_file(header, coded)
 
@@ -422,7 +424,7 @@ def check_target(
     "The path, if a new file may be put there; an `OSError` says why not, before any work is done."
     path = Path(path)
     if path.exists():
-        raise FileExistsError(f"{path} is there already: name another file")
+        raise FileExistsError(f"{path} is there already: say another place")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to")
     if not os.access(path.parent, os.W_OK | os.X_OK):

@@ -50,7 +50,7 @@ class Evaluation:
         "The figures, for JSON."
         return {name: value for name, value in asdict(self).items() if value is not None and value != {}}
 
-# %% ../nbs/46_evaluation.ipynb #3f867a67
+# %% ../nbs/46_evaluation.ipynb #f0ba0535
 def fault_of(
     model: InkModel,
     ink: Ink,
@@ -99,7 +99,7 @@ def evaluate_lines(
     nats, error, points, lines = sums.tolist()
     return Evaluation(nats / lines, nats / points, error / points, int(lines), int(points), left_out)
 
-# %% ../nbs/46_evaluation.ipynb #cfce9288
+# %% ../nbs/46_evaluation.ipynb #cee53f91
 class SequenceLoss(NamedTuple):
     "One sequence of each stream, evaluated."
 
@@ -129,7 +129,7 @@ def sequence_losses(
             if learn is not None:
                 learn(piece_loss(nats, piece))
 
-# %% ../nbs/46_evaluation.ipynb #159b5654
+# %% ../nbs/46_evaluation.ipynb #72e86ded
 def count_words(
     text: str | bytes,
 ) -> int:  # at least 1
@@ -212,7 +212,7 @@ def provenance(
     versions = dict(graves_nb=__version__, torch=torch.__version__, numpy=np.__version__)
     return dict(digest=data_digest, command=" ".join(command), python=platform.python_version(), versions=versions)
 
-# %% ../nbs/46_evaluation.ipynb #3f19ac47
+# %% ../nbs/46_evaluation.ipynb #24e0cb6a
 def parts_to_digest(
     content: Sequence[Ink] | np.ndarray,  # lines, or indices of symbols
 ) -> Iterator[bytes]:

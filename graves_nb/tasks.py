@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TASK_PARTS', 'VALIDATED_SYMBOLS', 'Task', 'Stage', 'InkTask', 'TextTask']
 
-# %% ../nbs/43_tasks.ipynb #8b4e3a2d
+# %% ../nbs/43_tasks.ipynb #10ca0dfa
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from .ink import Ink, bucket_batches
 from .model import InkModel, TextModel
 from .softmax import bits
 
-# %% ../nbs/43_tasks.ipynb #db5c0cc8
+# %% ../nbs/43_tasks.ipynb #30e0a81e
 TASK_PARTS = (
     *("unit", "figures", "bind", "size", "batches", "loss", "backward", "lines", "totals", "scores", "carried", "restore"),
 )
@@ -73,14 +73,14 @@ class Task:
     ) -> None:
         "Take back what a checkpoint held."
 
-# %% ../nbs/43_tasks.ipynb #b8c42086
+# %% ../nbs/43_tasks.ipynb #6b40063c
 class Stage(NamedTuple):
     "A part of the curriculum: what to train on, and until when."
 
     inks: Sequence[Ink]  # lines or words
     until: float = 1.0  # fraction of all points at which the next stage begins
 
-# %% ../nbs/43_tasks.ipynb #3ffe27b9
+# %% ../nbs/43_tasks.ipynb #30630420
 class InkPass(NamedTuple):
     "One pass over a stage."
 
@@ -121,7 +121,7 @@ def varied(
     generator = torch.Generator().manual_seed((seed * 1_000_003 + i) % 2**63)
     return vary(example, task.model.scaler, task.config.vary, generator)
 
-# %% ../nbs/43_tasks.ipynb #d8f779a1
+# %% ../nbs/43_tasks.ipynb #0850bd1d
 def ink_batches(
     task: "InkTask",  # bound
     p: Any,  # progress of the run: `stage`, `epoch`, `position` and `points`, which others move on between two batches
@@ -156,7 +156,7 @@ def total_nats(
         nats += sum(masked_nats(network.head, y, piece).double().sum().item() for piece, y in judged(network, batch))
     return torch.tensor([nats, sum(len(e.offsets) for e in examples), len(examples)], dtype=torch.float64)
 
-# %% ../nbs/43_tasks.ipynb #5814905f
+# %% ../nbs/43_tasks.ipynb #38fd4d3c
 def ink_backward(
     task: "InkTask",  # bound
     network: nn.Module,
@@ -169,7 +169,7 @@ def ink_backward(
         return Task.backward(task, network, batch, send)
     return chunked_backward(network, batch, steps, lambda loss: send(loss, last=not next(left)))
 
-# %% ../nbs/43_tasks.ipynb #7df2386e
+# %% ../nbs/43_tasks.ipynb #85d6754b
 class InkTask(Task):
     "Lines of ink, stage by stage: to be written where the network reads their texts, else to be foreseen."
 
@@ -245,19 +245,27 @@ class InkTask(Task):
         nats, points, lines = totals.tolist()
         return nats / points, nats / lines
 
-# %% ../nbs/43_tasks.ipynb #5e28f7a9
+# %% ../nbs/43_tasks.ipynb #d6433a4b
 class Reading(NamedTuple):
     "The next sequence of each stream, and what the network remembers of those before."
 
     piece: TextPiece  # what to read
     state: tuple | None  # of the network, after the sequence before
+    first: bool = True  # whether this is the whole batch, or its first stream
 
     def to(self, device):
-        return Reading(self.piece.to(device), None if self.state is None else map_state(lambda t: t.to(device), self.state))
+        return self._replace(piece=self.piece.to(device), state=self.state and map_state(lambda t: t.to(device), self.state))
 
     def lines(self):
-        columns = range(self.piece.mask.shape[1])
-        return [Reading(column_of(self.piece, i), None if self.state is None else map_state(lambda t, i=i: t[i : i + 1], self.state)) for i in columns]
+        return [stream_of(self, i) for i in range(self.piece.mask.shape[1])]
+
+
+def stream_of(
+    reading: Reading,
+    i: int,  # which
+) -> Reading:
+    "One stream of a batch."
+    return Reading(column_of(reading.piece, i), reading.state and map_state(lambda t: t[i : i + 1], reading.state), i == 0)
 
 
 def column_of(
@@ -267,7 +275,7 @@ def column_of(
     "One stream of a piece."
     return TextPiece(*(part[:, i : i + 1] for part in piece[:3]), piece.reset)
 
-# %% ../nbs/43_tasks.ipynb #2d150507
+# %% ../nbs/43_tasks.ipynb #04448559
 def pieces_of(
     symbols: Symbols,  # of a split
     batch_size: int,  # streams, or sentences at a time
@@ -286,9 +294,8 @@ def text_batches(
     "Sequences from where the run stands until it ends, over and over."
     while p.points < task.config.points:
         for i in range(p.position, len(task.pieces)):
-            piece, before = task.pieces[i], task.state
-            task.read = []
-            yield Reading(piece.share(task.rank, task.world), before), int(piece.mask.sum()), int(piece.mask.any(0).sum())
+            piece = task.pieces[i]
+            yield Reading(piece.share(task.rank, task.world), task.state), int(piece.mask.sum()), int(piece.mask.any(0).sum())
             if p.points >= task.config.points:
                 return
         p.epoch, p.position = p.epoch + 1, 0
@@ -309,7 +316,7 @@ def total_text_nats(
         total += torch.tensor([nats.double().sum().item(), piece.mask.sum().item()], dtype=torch.float64)
     return total
 
-# %% ../nbs/43_tasks.ipynb #51a62490
+# %% ../nbs/43_tasks.ipynb #4fc2ebd4
 def carried_state(
     task: "TextTask",  # bound
     gather: Callable,  # a tensor of this process to that of all
@@ -332,7 +339,7 @@ def restored_state(
     start = task.model.network.initial_state(torch.zeros(1, streams, dtype=torch.long, device=device))
     return map_state(lambda _: next(own), start)
 
-# %% ../nbs/43_tasks.ipynb #b4ffa4c0
+# %% ../nbs/43_tasks.ipynb #a1353c80
 VALIDATED_SYMBOLS = 400_000  # how many held-out symbols are looked at while training, from the first on
 
 
@@ -396,7 +403,7 @@ class TextTask(Task):
     ) -> Tensor:  # nats, one number
         "The summed loss of the next sequence of each stream; what the network remembers is kept for the one after."
         nats, state = piece_nats(network, batch.piece, batch.state)
-        self.read.append(state)
+        self.read = [state] if batch.first else [*self.read, state]
         return nats.sum()
 
     def totals(

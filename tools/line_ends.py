@@ -4,7 +4,7 @@
     python tools/line_ends.py --seeds 200 --stop paper
 
 Judged by other means than those by which lines are ended. A mark too many: the last stroke is small and touches nothing,
-and the word has no letter that would want it. Cut: the line ends in the middle of a stroke just as the window has passed,
+and the word has no letter that would want it. Cut: the line ends in the middle of a stroke just as the window passes,
 though the network was sure that the pen goes on; or its last letter has less than 45 % of its usual points. Failed: the
 line says so itself. Another letter after the word has no such sign; for that the pictures should be looked at.
 """
@@ -24,9 +24,10 @@ from graves_nb.ink import Ink
 from graves_nb.model import InkModel
 from graves_nb.pretrained import load_model
 from graves_nb.sampling import STOPS, Sample, write_samples
+from graves_nb.window import window_phi
 
 WORDS = "ocean Monday hello light fox jazz him web king idea taxi cat well. wow! 12345".split()
-DOTTED, BARRED, SEPARATE = "ij", "tfx", ".,!?:;"
+DOTTED, BARRED, SEPARATE = "ij", "tfx5", ".,!?:;"
 SMALL, TOUCHING = 0.45, 0.12  # in widths of a letter: size of a mark, how near it is to what it crosses
 
 
@@ -39,23 +40,30 @@ def judge(model: InkModel, sample: Sample) -> str:  # "good", "mark too many", "
     usual = model.info.get("points_per_char", 18.0) * ink_of(word[-1]) / POINTS_PER_CHARACTER
     if not len(arrived) or len(looks) - arrived[0] < 0.45 * usual:
         return "cut"
+    passed = np.flatnonzero(window_phi(sample.trace.window, len(word) + 1).argmax(1).numpy() == len(word))
     lifted = model.network.head.split(sample.trace.outputs[-1:]).end_of_stroke.item()
-    if word[-1] not in SEPARATE and lifted < 0.05 and len(looks) - arrived[-1] <= 2:
+    if word[-1] not in SEPARATE and lifted < 0.05 and (not len(passed) or len(looks) - passed[0] <= 2):
         return "cut"
     return "mark too many" if has_false_mark(word, sample.ink.strokes) else "good"
 
 
 def has_false_mark(word: str, strokes: Sequence[np.ndarray]) -> bool:
     "Whether the last stroke is a mark that no letter wants."
-    if len(strokes) < 2 or word[-1] in SEPARATE:
+    if len(strokes) < 2 or word[-1] in SEPARATE or not is_dot_or_bar(strokes[-1]):
         return False
-    marks = [
-        stroke for stroke in strokes[1:] if np.ptp(stroke, axis=0).min() < SMALL and np.ptp(stroke, axis=0).max() < 1
-    ]
+    before = np.concatenate(strokes[:-1])
+    if gap(strokes[-1], strokes) < TOUCHING or strokes[-1][0, 0] > before[:, 0].max():
+        return False
+    marks = [stroke for stroke in strokes[1:] if is_dot_or_bar(stroke)]
     apart = [stroke for stroke in marks if gap(stroke, strokes) > TOUCHING]
-    small = np.ptp(strokes[-1], axis=0).max() < SMALL and gap(strokes[-1], strokes) > TOUCHING
     bars = max(0, sum(c in BARRED for c in word) - (len(marks) - len(apart)))
-    return bool(small and len(apart) > sum(c in DOTTED for c in word) + bars)
+    return len(apart) > sum(c in DOTTED for c in word) + bars
+
+
+def is_dot_or_bar(stroke: np.ndarray) -> bool:
+    "Whether a stroke is small, or flat: no stem."
+    wide, high = np.ptp(stroke, axis=0)
+    return bool(high < 0.25 or (high < SMALL and wide > high))
 
 
 def gap(stroke: np.ndarray, strokes: Sequence[np.ndarray]) -> float:

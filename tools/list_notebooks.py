@@ -1,4 +1,4 @@
-"""Every notebook by its promise, in nbs/index.ipynb and docs/notebooks.md: fails where a list is not as it should be; --write mends it.
+"""Every notebook by its promise, in nbs/index.ipynb and docs/notebooks.md: fails where one is stale; --write mends it.
 
 What a list says of a notebook is the notebook's own first line: its title, and what it promises below.
 """
