@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CHOICES', 'ABOVE_ZERO', 'AT_LEAST_ZERO', 'TABLE', 'COUNTED', 'PROGRESS', 'PENDING', 'CHECKPOINTED', 'count_weights',
-           'TrainConfig', 'has_fast_bf16', 'uses_bf16', 'schedule', 'Progress', 'as_weights', 'read_checkpoint',
-           'saved_model', 'keep_freed_memory', 'Trainer']
+           'TrainConfig', 'has_fast_bf16', 'uses_bf16', 'schedule', 'Progress', 'as_weights', 'as_best',
+           'read_checkpoint', 'saved_model', 'keep_freed_memory', 'Trainer']
 
 # %% ../nbs/44_training.ipynb #22-002
 import contextlib
@@ -340,6 +340,9 @@ def is_alive(
     return owner.get("began") == began(owner["pid"])
 
 # %% ../nbs/44_training.ipynb #aeee0a30
+LOCK = dict(pid=partial(as_whole, low=1, high=2**31 - 1), host=as_text)  # what is in one
+
+
 def take_lock(
     path: Path,  # of the lock
 ) -> None:
@@ -363,7 +366,7 @@ def drop_dead_lock(
 ) -> None:
     "Remove it if whoever wrote it is dead."
     try:
-        owner = as_record("the lock", json.loads(path.read_text()), dict(pid=partial(as_whole, low=0, high=2**31 - 1)))
+        owner = as_record("the lock", json.loads(path.read_text()), LOCK)
     except FileNotFoundError:
         return
     except ValueError:
@@ -482,7 +485,17 @@ def as_weights(
     return value
 
 
-CHECKPOINTED = dict(network=as_weights, optimizer=TABLE, progress=PROGRESS, pending=PENDING, model=as_text, carried=TABLE)
+def as_best(
+    name: str,
+    value,  # weights and info of the best model; None where none was judged
+) -> dict | None:
+    "The best model of a run, if it is one."
+    return None if value is None else as_record(name, value, dict(weights=as_weights, info=as_text))
+
+
+CHECKPOINTED = dict(
+    network=as_weights, optimizer=TABLE, progress=PROGRESS, pending=PENDING, model=as_text, carried=TABLE, best=as_best
+)
 
 
 def read_checkpoint(
@@ -494,7 +507,7 @@ def read_checkpoint(
         raise FileNotFoundError(f"nothing to resume: there is no {path}")
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
-        return as_record("a checkpoint", state, CHECKPOINTED, ("model", "pending", "carried"))
+        return as_record("a checkpoint", state, CHECKPOINTED, ("model", "pending", "carried", "best"))
     except DAMAGED as error:
         raise ValueError(f"cannot resume from {path}: it is damaged: {str(error).splitlines()[0] if str(error) else 'it is empty'}") from error
 
