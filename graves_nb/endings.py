@@ -218,30 +218,3 @@ def end_line(line: Line) -> None:
     del line.points[max(kept, 1) :], line.places[max(kept, 1) :]
     line.points[-1] = (*line.points[-1][:2], 1.0)
     line.stopped = True
-
-# %% ../nbs/51_endings.ipynb #95091a65
-MARKED = dict.fromkeys("ijtfx", 1) | dict.fromkeys("äöüÄÖÜ", 2)  # letters with strokes that are often made after the word
-SEPARATE = dict.fromkeys(".,'`-_", 1) | dict.fromkeys('!?:;="', 2)  # characters that are never joined to others: their strokes
-LONGEST_MARK, LONGEST_DOT = 20, 3  # points of a bar or a dot on a letter; of a dot that stands by itself
-TAILS = dict.fromkeys("gjyqzGJYQZ", 24)  # points that a stroke may have after the window has passed it; 17 for other letters
-
-
-@dataclass(frozen=True)
-class Ending:
-    "What has to be known to end a line well."
-
-    word: str  # the last of its text
-    mean: tuple[float, float] = (0.0, 0.0)  # of the scale of offsets
-    std: tuple[float, float] = (1.0, 1.0)  # of the same
-    unit: float = 1.0  # width of a letter
-
-    @classmethod
-    def of(
-        cls,
-        text: str,  # of a line
-        scaler,  # of a model: its `OffsetScaler`
-        points_per_char: float = 18.0,  # of its ink
-    ) -> "Ending":
-        "The ending of a text as a model writes it."
-        unit = abs(scaler.mean[0]) * points_per_char or scaler.std[0]
-        return cls(text.split()[-1][-24:], tuple(scaler.mean), tuple(scaler.std), float(unit))

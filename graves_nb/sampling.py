@@ -524,80 +524,6 @@ def write(
     inks = [sample.ink for sample in samples]
     return inks[0] if isinstance(text, str) else inks
 
-# %% ../nbs/50_sampling.ipynb #99139bc8
-def prepare_line(
-    model: InkModel,  # a synthesis model
-    job: Job,  # what is asked for
-    settings: Settings = Settings(),  # how
-    offsets: Tensor | None = None,  # `prime_offsets` of its prime, (n, 3), if it has one
-) -> Line:
-    "A line to be drawn; a `ValueError` or a `TypeError` says what is wrong with a job."
-    text = text_to_write(model, job.text, settings.fold)
-    bias = as_number("bias", settings.bias if job.bias is None else job.bias, low=0)
-    job = replace(job, text=text, seed=as_seed(job.seed), bias=bias)
-    if job.prime is not None and offsets is None:
-        offsets = prime_offsets(model, job.prime)
-    read = "" if job.prime is None else text_to_write(model, job.prime.text, settings.fold) + " "
-    ending = Ending.of(text, model.scaler, model.info.get("points_per_char", 18.0)) if settings.stop == "finish" else None
-    line = Line(model.alphabet.encode(read + text), settings.max_points_per_char * len(text), ending, job, offsets)
-    line.trouble = "" if job.prime is None else fault_of_prime(job.prime)
-    line.usual = model.info.get("points_per_char", 18.0) * weigh(text, ink_of) / POINTS_PER_CHARACTER
-    return line
-
-# %% ../nbs/50_sampling.ipynb #9d7639d1
-def sample_of(
-    model: InkModel,  # which drew the line
-    line: Line,  # as far as it is drawn, a point or more
-    first: int | None = None,  # only so many of its points; None is all of them
-) -> Sample:
-    "The line as ink."
-    n, whole = (len(line.points), line.done) if first is None else (first, False)
-    points = torch.tensor(line.points[:n], dtype=torch.float32)
-    ink = _ink_of(model, points, line.job.text, line.prime is not None)
-    return Sample(ink, line.stopped and whole, _trace_of_line(line, n), trouble_of(line) if whole else "", line.job)
-
-# %% ../nbs/50_sampling.ipynb #5f794e95
-@dataclass
-class Partial:
-    "A line while it is written: the points that are new since it was last seen."
-
-    job: Job  # what was asked for
-    points: np.ndarray  # new ones, on paper: x, y, and whether the pen is lifted after it, (n, 3)
-    whole: Callable[[], Sample] = field(repr=False)  # the line so far, as ink; costs as much as the line is long
-    done: bool = False  # never: a `Sample` is
-
-# %% ../nbs/50_sampling.ipynb #0c51b04a
-def grown(model: InkModel, line: Line) -> Partial | None:
-    "What is new of a line, None where nothing is."
-    seen, x, y = line.seen
-    new = line.points[seen : line.sure]
-    if not new:
-        return None
-    rows = model.scaler.denormalise(np.array(new, np.float32)).astype(float)
-    if line.prime is not None and not seen:
-        rows[0, :2] = 0  # the way from the prime
-    rows[:, :2] = rows[:, :2].cumsum(0) + (x, y)
-    line.seen = line.sure, *rows[-1, :2]
-    n, start = line.sure, [] if seen or line.prime is not None else [(0.0, 0.0, rows[0, 2] * 0)]
-    return Partial(line.job, np.array([*start, *rows]), lambda: sample_of(model, line, n))
-
-# %% ../nbs/50_sampling.ipynb #e808ef9c
-def stream(
-    model: InkModel,  # a synthesis model
-    jobs: Iterable[Job],  # what to write; taken as there is room, so that there may be any number of them
-    settings: Settings = Settings(),  # how
-    **changes,  # of the settings: `bias=1`, `retry=2`, `growing=True`, ...
-) -> Iterator[Sample | Partial]:  # lines as they end; with `growing`, what is new of the others after every few steps
-    "Write any number of lines, in the memory of a few."
-    check_kind(model, "synthesis", "`sample_ink` draws ink from it")
-    return Streaming(model, replace(settings, **changes)).run(jobs)
-
-# %% ../nbs/50_sampling.ipynb #5457eda1
-def check_kind(model, kind: str, instead: str) -> None:
-    "A `ValueError` that says what takes such a model."
-    if model.kind != kind:
-        raise ValueError(f"this takes a {kind} model, but the model is a {model.kind} model: {instead}")
-
 # %% ../nbs/50_sampling.ipynb #31-043
 @torch.no_grad()
 def trace_ink(
@@ -745,19 +671,3 @@ def sample_text(
     texts = [model.vocabulary.decode(row) for row in torch.stack(list(islice(drawn, length)), dim=1)]
     texts = [text.decode(errors="replace") if isinstance(text, bytes) else text for text in texts]
     return texts[0] if count is None else texts
-
-# %% ../nbs/50_sampling.ipynb #1aaeef1b
-@dataclass(frozen=True)
-class Choice:
-    "How symbols of a text are drawn from what is expected."
-
-    temperature: float = 1.0  # below 1 likelier symbols, above 1 more various ones
-    top_k: int | None = None  # only of so many likeliest symbols
-    top_p: float | None = None  # only of the likeliest symbols that share this much of the probability
-
-    def __post_init__(self):
-        as_number("temperature", self.temperature, low=0, exclusive=True)
-        if self.top_k is not None:
-            as_whole("top_k", self.top_k, low=1)
-        if self.top_p is not None:
-            as_number("top_p", self.top_p, low=0, high=1, exclusive=True)
