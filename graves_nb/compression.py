@@ -17,7 +17,7 @@ from dataclasses import asdict
 
 import numpy as np
 import torch
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from . import __version__
 from .corpus import NULL, TextPiece
@@ -76,7 +76,7 @@ def _drive(model, size, streams, dynamic, length, step):
     "Walk through all steps; `step(probabilities, places)` gives the symbols that are at those places of the file."
     starts = stream_starts(size, streams)
     sizes = np.diff(starts)
-    with _reproducible(), tqdm(total=size, unit="B", unit_scale=True, leave=False, delay=2) as bar:
+    with _reproducible(), tqdm(total=size, unit="B", unit_scale=True, leave=False, delay=2, disable=None) as bar:
         predictions = _predictions(model, sizes, dynamic, length)
         probabilities = next(predictions)
         for t in range(int(sizes.max())):

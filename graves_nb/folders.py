@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from .checks import as_seed
 from .contracts import config_dict
