@@ -1,6 +1,7 @@
-"""Many commands in little time: a process that has loaded all of them forks for each, and answers as a shell would see it.
+"""Many commands in little time: a process that has loaded all of them forks for each.
 
-Run as a program it is that process: a line of JSON for each command on standard input, one for its end on standard output.
+Run as a program it is that process: a line of JSON for each command on standard input, one for its end on standard
+output.
 """
 
 import base64
