@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from lzma import LZMAError
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .checks import as_list, as_text, as_whole
 from .collections import Collection
 
 # %% ../nbs/17_corpus.ipynb #04-005
@@ -37,9 +38,10 @@ class Vocabulary:
     symbols: tuple[int | str, ...]  # each once
 
     def __post_init__(self):
-        object.__setattr__(self, "symbols", tuple(self.symbols))  # JSON has lists
-        if self.unit not in UNITS:
+        if as_text("unit", self.unit) not in UNITS:
             raise ValueError(f"a symbol is one of {', '.join(UNITS)}, got {self.unit!r}")
+        rule = partial(as_whole, low=0, high=255) if self.unit == "byte" else as_text
+        object.__setattr__(self, "symbols", tuple(as_list("symbols", self.symbols, rule)))  # JSON has lists
         if not self.symbols or len(set(self.symbols)) != len(self.symbols):
             raise ValueError(f"a vocabulary needs symbols, each once, got {len(self.symbols)}")
 
@@ -77,8 +79,8 @@ def split_symbols(
 ) -> Sequence[int | str]:  # its symbols
     "A text as bytes, as characters, or as words with the end of each sentence."
     if unit == "byte":
-        return text.encode() if isinstance(text, str) else text
-    text = text if isinstance(text, str) else text.decode()
+        return text if isinstance(text, bytes) else as_text("the text", text).encode()
+    text = text.decode() if isinstance(text, bytes) else as_text("the text", text)
     if unit == "char":
         return text
     return [word for line in text.splitlines() for word in (*line.split(), END)]
@@ -358,6 +360,14 @@ UNREADABLE = (  # what Python says of zip archives that are damaged, encrypted, 
     zipfile.BadZipFile, zlib.error, LZMAError, EOFError, LookupError, OSError, RuntimeError, ValueError
 )  # NotImplementedError is a RuntimeError
 
+# %% ../nbs/17_corpus.ipynb #f6d147d8
+def check_unpacked(
+    info: zipfile.ZipInfo,  # of a file in an archive
+) -> None:
+    "A `ValueError` if a file claims to be much larger than any text that takes so little."
+    if info.file_size > max(100 * info.compress_size, 1 << 24):
+        raise ValueError(f"{info.filename} claims {info.file_size:,} bytes, packed in {info.compress_size:,}, which no text does")
+
 # %% ../nbs/17_corpus.ipynb #31fe1eec
 def unzip(
     path: Path,  # a zip archive
@@ -367,6 +377,7 @@ def unzip(
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             if len(names) == 1:
+                check_unpacked(archive.infolist()[0])
                 return archive.read(names[0])
     except UNREADABLE as error:
         raise ValueError(f"{path} is a damaged zip archive, or one that cannot be read here: {error}") from error
@@ -450,6 +461,8 @@ class Streams:
     reset_every: int = 100  # sequences after which the network forgets (sec. 3.2); 0 is never
 
     def __post_init__(self):
+        for name in ("batch_size", "length", "reset_every"):
+            as_whole(name, getattr(self, name))
         if self.batch_size < 1 or self.length < 1 or self.reset_every < 0:
             raise ValueError(
                 f"streams and their sequences must be at least 1, got {self.batch_size} and {self.length}; "
@@ -519,7 +532,7 @@ class Sentences:
     batch_size: int = 1  # sentences side by side
 
     def __post_init__(self):
-        if self.batch_size < 1 or not len(self.symbols):
+        if as_whole("batch_size", self.batch_size) < 1 or not len(self.symbols):
             raise ValueError(
                 f"there must be a text and at least 1 sentence at a time, got {len(self.symbols)} symbols and {self.batch_size}"
             )

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .checks import as_number, as_text, as_whole
+from .hands import straighten
 from .ink import Ink
 from .model import InkModel
 from .sampling import write
@@ -21,10 +23,10 @@ def break_lines(
     width: int = 40,  # the most characters on a line
 ) -> list[str]:  # empty strings for empty lines
     "A text as lines, broken between words, and within a word only if it is longer than a line."
-    if width < 1:
+    if as_whole("width", width) < 1:
         raise ValueError(f"a line needs room for a character or more, got a width of {width}")
-    parts = [" ".join(part.split()) for part in text.strip().splitlines()] or [""]
-    return [line for part in parts for line in textwrap.wrap(part, width) or [""]]
+    parts = [" ".join(part.split()) for part in as_text("the text", text).strip().splitlines()] or [""]
+    return [line.strip() for part in parts for line in textwrap.wrap(part, width) or [""]]
 
 # %% ../nbs/52_page.ipynb #34-008
 def stack_lines(
@@ -36,7 +38,7 @@ def stack_lines(
     if not written:
         raise ValueError("there is no line to set")
     heights = [np.ptp(line.points[:, 1]) for line in written]
-    spacing = 1.3 * float(np.median(heights)) if spacing is None else spacing
+    spacing = 1.3 * float(np.median(heights)) if spacing is None else as_number("spacing", spacing, -1e9, 1e9)
     strokes = []
     for row, line in enumerate(lines):
         if line is not None:
@@ -62,14 +64,14 @@ def write_page(
     bias: float = 0.5,  # 0 as varied as the training data; larger is neater (sec. 5.4)
     seed: int = 0,  # of the hand and of the first line; the next ones take the numbers after it
     prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5); None is one that the seed decides
-    style: int | str | None = None,  # instead of a prime: a shipped hand
+    hand: int | str | None = None,  # instead of a prime: a shipped hand
     spacing: float | None = None,  # from ruler to ruler, in the model's units
 ) -> Ink:
-    "Write a text of many lines in one hand: that of the prime or the style, else one that the seed decides."
-    lines = break_lines(text, width)
+    "Write a text of many lines in one hand: that of the prime or of a shipped hand, else one that the seed decides."
+    lines, spacing = break_lines(text, width), None if spacing is None else as_number("spacing", spacing, -1e9, 1e9)
     if not any(lines):
         raise ValueError("the text is empty: there is nothing to write")
-    if prime is None and style is None and len(lines) > 1:
+    if prime is None and hand is None and len(lines) > 1:
         prime = choose_hand(model, text, bias, seed)
-    inks = iter(write(model, [line for line in lines if line], bias, seed, prime, style))
-    return stack_lines([next(inks) if line else None for line in lines], spacing)
+    inks = iter(write(model, [line for line in lines if line], bias, seed, prime, hand))
+    return stack_lines([straighten(next(inks)) if line else None for line in lines], spacing)

@@ -10,11 +10,13 @@ __all__ = ['INK_COLOUR', 'PAPER_COLOUR', 'PAPERS', 'MARGIN', 'LARGEST', 'Picture
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw
 
+from .checks import as_list, as_number, as_text
 from .inkml import xml_text
 
 # %% ../nbs/02_pictures.ipynb #818e904a
@@ -37,15 +39,19 @@ class Picture:
     dpi: int = 300  # pixels per inch of a PNG in millimetres
 
     def __post_init__(self):
-        if self.unit not in ("px", "mm"):
+        if as_text("the unit of a picture", self.unit) not in ("px", "mm"):
             raise ValueError(f"the unit of a picture is 'px' or 'mm', not {self.unit!r}")
-        lengths = dict(height=self.height, pen=self.pen, margin=self.margin, dpi=self.dpi)
-        lengths |= dict(zip(("sheet's width", "sheet's height"), self.sheet or (), strict=False))
-        for name, value in lengths.items():
-            if value is not None and not (0 < value < 1e6 or name == "margin" and value == 0):
-                raise ValueError(f"the {name} of a picture needs to be a positive number, not {value}")
-        for colour in (self.colour, self.background or "white"):
-            ImageColor.getrgb(colour)  # a ValueError for what is none
+        for name in ("height", "pen", "margin", "dpi"):
+            if getattr(self, name) is not None or name in ("height", "dpi"):
+                value = as_number(f"the {name} of a picture", getattr(self, name), 0, 1e6, exclusive=name != "margin")
+                object.__setattr__(self, name, value)
+        if self.sheet is not None:
+            sides = as_list("the sheet of a picture", self.sheet, partial(as_number, low=0, high=1e6, exclusive=True))
+            if len(sides) != 2:
+                raise ValueError(f"the sheet of a picture is its width and its height, not {len(sides)} numbers")
+            object.__setattr__(self, "sheet", tuple(sides))
+        for colour in (self.colour, "white" if self.background in (None, "") else self.background):
+            ImageColor.getrgb(as_text("a colour of a picture", colour))  # a ValueError for what is none
 
     @property
     def pen_width(self) -> float:

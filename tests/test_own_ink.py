@@ -9,7 +9,8 @@ from test_cli import graves
 from conftest import trace_of
 from graves_nb.ink import Ink
 from graves_nb.own_ink import OwnInk
-from graves_nb.recipes import configure, find_recipe, read_corpus
+from graves_nb.recipes import configure, find_recipe
+from graves_nb.settings import make_stages
 
 
 def fill(folder, texts=tuple(f"line {n:02}" for n in range(24)), size=30.0, writer="me"):
@@ -83,4 +84,4 @@ def test_recipes_with_a_curriculum_say_what_to_set(tmp_path):
     failed = graves("train", "unipen-synthesis", "--data", folder, "--out", tmp_path / "run")
     assert failed.returncode == 1 and "--set word_fraction=0 --set composed=0" in failed.stderr
     recipe = configure(find_recipe("unipen-synthesis"), dict(word_fraction="0", composed="0"))
-    assert len(read_corpus(recipe, folder).lines) == 21
+    assert len(make_stages(recipe, recipe.data.open(folder))[-1].inks) == 21

@@ -8,8 +8,9 @@ import torch
 
 from graves_nb.model import InkModel
 from graves_nb.prediction import PredictionConfig
-from graves_nb.recipes import PAPER_ROWS, RECIPES, configure, describe, find_recipe, make_stages, prepare, read_corpus
-from graves_nb.text_recipes import TEXT_RECIPES
+from graves_nb.recipes import PAPER_ROWS, RECIPES, configure, describe, find_recipe, prepare
+from graves_nb.rows import TEXT_RECIPES
+from graves_nb.settings import make_stages
 from graves_nb.training import count_weights
 
 SMALL = dict(hidden_size="8", n_mixtures="2", points="800", batch_size="4", log_updates="1", precision="fp32")
@@ -51,7 +52,7 @@ def test_every_row_has_a_faster_variant_of_the_same_network():
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if name not in TEXT_RECIPES])
 def test_every_recipe_trains(tmp_path, unipen_folder, name):
-    few = dict(composed="20") if RECIPES[name].composed else {}
+    few = dict(composed="20") if RECIPES[name].data.composed else {}
     trainer = prepare(small(name, init_from="", patience="0", **few), unipen_folder, tmp_path / "run", quiet)
     before = [p.detach().clone() for p in trainer.model.network.parameters()]
     assert trainer.fit().points >= 800
@@ -85,19 +86,21 @@ def test_beginning_with_what_does_not_fit_is_told(tmp_path, unipen_folder):
 
 
 def test_a_part_of_the_lines_and_composed_ones(unipen_folder):
-    corpus = read_corpus(small("unipen-synthesis"), unipen_folder)
-    assert corpus.words and corpus.lines and corpus.valid
+    corpus = find_recipe("unipen-synthesis").data.open(unipen_folder)
+    assert corpus.words("train") and corpus.split("train") and corpus.split("valid")
     (few,) = make_stages(small("synthesis", max_lines="5"), corpus)
     (again,) = make_stages(small("synthesis", max_lines="5"), corpus)
     assert len(few.inks) == 5 and [ink.text for ink in few.inks] == [ink.text for ink in again.inks]
     words, lines = make_stages(small("unipen-synthesis", composed="7"), corpus)
-    assert len(lines.inks) == len(corpus.lines) + 7 and words.until == find_recipe("unipen-synthesis").word_fraction
+    assert len(lines.inks) == len(corpus.split("train")) + 7
+    assert words.until == find_recipe("unipen-synthesis").data.word_fraction
+    corpus.words = lambda split="": []
     with pytest.raises(ValueError, match="needs single words"):
-        make_stages(small("unipen-synthesis"), corpus._replace(words=[]))
+        make_stages(small("unipen-synthesis"), corpus)
 
 
 def test_alphabets_of_another_size_are_refused(tmp_path, unipen_folder):
-    with pytest.raises(ValueError, match="n_chars must be 95 or 57, got 60"):
+    with pytest.raises(ValueError, match="n_chars must be 57, the size of the alphabet, got 60"):
         prepare(small("synthesis", n_chars="60"), unipen_folder, tmp_path)
 
 

@@ -26,14 +26,14 @@ from graves_nb.corpus import (
     TextFile,
     Vocabulary,
 )
-from graves_nb.evaluation import evaluate
+from graves_nb.dynamic import Dynamic, adapting, gradient_squares
+from graves_nb.evaluation import evaluate, sequence_losses
 from graves_nb.model import TextModel
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
 from graves_nb.recipes import RECIPES, configure, describe, prepare
+from graves_nb.rows import PAPER_TEXT, TEXT_RECIPES, faster_text
 from graves_nb.sampling import sample_text, write
 from graves_nb.softmax import sample_softmax, softmax_loss
-from graves_nb.text_evaluation import Dynamic, adapting, evaluate_text, gradient_squares, text_losses
-from graves_nb.text_recipes import PAPER_TEXT, TEXT_RECIPES, faster_text
 from graves_nb.training import count_weights
 
 torch.set_num_threads(1)
@@ -168,9 +168,9 @@ def test_every_symbol_is_predicted_once_from_the_one_before(n, batch_size, lengt
 
 def test_chunks_with_carried_state_equal_one_pass():
     network, index = network_of(5).double(), torch.randint(-1, 5, (60, 3))
-    whole, last = network(index)
-    first, state = network(index[:23])
-    second, end = network(index[23:], state)
+    whole, last, _ = network(index)
+    first, state, _ = network(index[:23])
+    second, end, _ = network(index[23:], state=state)
     torch.testing.assert_close(torch.cat([first, second]), whole, rtol=0, atol=1e-12)
     torch.testing.assert_close(end, last, rtol=0, atol=1e-12)
 
@@ -181,7 +181,7 @@ def test_looked_up_symbols_are_one_hot_vectors(layers):
     one_hot = torch.nn.functional.one_hot(index.clamp_min(0), 5).double() * (index >= 0).unsqueeze(-1)
     state, steps = network.initial_state(index), []
     for row in index:
-        y, state = network.step(row, state)
+        y, state, _ = network.step(row, state)
         steps.append(y)
     for other in (network(one_hot)[0], torch.stack(steps)):
         torch.testing.assert_close(network(index)[0], other, rtol=0, atol=1e-12)
@@ -203,7 +203,7 @@ def test_derivatives_by_looked_up_weights_agree_with_finite_differences():
     weights = list(network.parameters())
 
     def loss(*values):
-        y, _ = torch.func.functional_call(network, dict(zip(names, values, strict=True)), (index,))
+        y, _, _ = torch.func.functional_call(network, dict(zip(names, values, strict=True)), (index,))
         return softmax_loss(y, target).sum()
 
     names = [name for name, _ in network.named_parameters()]
@@ -222,11 +222,11 @@ def test_the_papers_networks_have_the_papers_weights():
 
 def test_evaluation_counts_every_symbol_and_streams_change_little():
     model, symbols = TextModel(network_of(5), letters()), random_symbols(1000)
-    y, _ = model.network(torch.tensor([NULL, *symbols[:-1].tolist()])[:, None])
+    y, _, _ = model.network(torch.tensor([NULL, *symbols[:-1].tolist()])[:, None])
     target = torch.from_numpy(symbols[:])[:, None]
     nats = softmax_loss(y, target).mean().item()
     wrong = (y.argmax(-1) != target).float().mean().item()
-    one = evaluate_text(model, symbols, streams=1, length=7)
+    one = evaluate(model, symbols, batch_size=1, length=7)
     assert one.symbols == 1000 and one.nats == pytest.approx(nats, rel=1e-5) and one.error_rate == pytest.approx(wrong)
     assert one.bpc == pytest.approx(nats / math.log(2)) and one.perplexity == pytest.approx(2 ** (5.6 * one.bpc))
     assert evaluate(model, symbols).nats == pytest.approx(one.nats, rel=0.02)
@@ -235,20 +235,20 @@ def test_evaluation_counts_every_symbol_and_streams_change_little():
 def test_perplexity_of_words_is_exact():
     vocabulary = Vocabulary("word", ("a", "b", "<eos>"))
     model = TextModel(network_of(3), vocabulary)
-    score = evaluate_text(model, Symbols(vocabulary.encode("a b\nb a\n" * 9)))
+    score = evaluate(model, Symbols(vocabulary.encode("a b\nb a\n" * 9)))
     assert score.perplexity == pytest.approx(math.exp(score.nats)) == score.word_perplexity
 
 
 def test_dynamic_evaluation_equals_a_plain_loop():
     model, symbols = TextModel(network_of(5), letters()), random_symbols(64)
     trained = [p.detach().clone() for p in model.network.parameters()]
-    losses = [part.nats for part in text_losses(model, Streams(symbols, 1, 16, 0), Dynamic("sgd", 0.05, momentum=0.5))]
+    losses = [part.nats for part in sequence_losses(model, Streams(symbols, 1, 16, 0), Dynamic("sgd", 0.05, momentum=0.5))]
     assert all(map(torch.equal, trained, model.network.parameters()))
     oracle, state, expected = model.network, None, []
     optimizer = torch.optim.SGD(oracle.parameters(), 0.05, momentum=0.5)
     x = torch.tensor([NULL, *symbols[:-1].tolist()])[:, None]
     for i in range(0, 64, 16):
-        y, state = oracle(x[i : i + 16], state)
+        y, state, _ = oracle(x[i : i + 16], state=state)
         state = type(state)(tuple(type(s)(s.h.detach(), s.c.detach()) for s in state.layers))
         loss = softmax_loss(y, torch.from_numpy(symbols[i : i + 16])[:, None]).sum()
         expected.append(loss.item())
@@ -272,9 +272,9 @@ def test_full_decay_leads_back_to_the_trained_weights():
     model, symbols = TextModel(network_of(5), letters()), random_symbols(400)
     streams = Streams(symbols, 1, 20, 0)
     squares = [torch.ones_like(s) for s in gradient_squares(model, streams, limit=5)]
-    rest = [part.nats for part in text_losses(model, streams)]
-    back = [part.nats for part in text_losses(model, streams, Dynamic("rms", 0.05, decay=1.0), squares)]
-    learning = [part.nats for part in text_losses(model, streams, Dynamic("rms", 0.05), squares)]
+    rest = [part.nats for part in sequence_losses(model, streams)]
+    back = [part.nats for part in sequence_losses(model, streams, Dynamic("rms", 0.05, decay=1.0), squares)]
+    learning = [part.nats for part in sequence_losses(model, streams, Dynamic("rms", 0.05), squares)]
     assert back == pytest.approx(rest, rel=1e-5) and learning[-1] != pytest.approx(rest[-1], rel=1e-3)
 
 
@@ -318,7 +318,7 @@ def test_the_papers_settings_for_text():
         train = recipe.train
         assert (train.optimizer, train.learning_rate, train.batch_size) == ("sgd", 1e-4, 1)
         assert train.momentum == (0.9 if recipe.name == "wikipedia" else 0.99)
-        assert (recipe.network.lstm_clip, recipe.network.output_clip, recipe.length) == (1.0, None, 100)
+        assert (recipe.network.lstm_clip, recipe.network.output_clip, recipe.data.length) == (1.0, None, 100)
         assert faster_text(recipe).network == recipe.network
     assert "1.32 BPC, perplexity 167, 28.5 % errors" in describe(RECIPES["penn-char"])
     assert "dynamic: 1.33 BPC" in describe(RECIPES["wikipedia"])
@@ -334,7 +334,7 @@ def test_a_resumed_run_is_the_same_run(tmp_path):
     again = prepare(recipe, data, tmp_path / "parts", lambda entry: None, resume=True)
     again.fit()
     assert all(map(torch.equal, whole.model.network.parameters(), again.model.network.parameters()))
-    for ours, theirs in zip(whole.state.layers, again.state.layers, strict=True):
+    for ours, theirs in zip(whole.task.state.layers, again.task.state.layers, strict=True):
         assert torch.equal(ours.h, theirs.h)
     logs = [
         [json.loads(line) for line in (tmp_path / f / "log.jsonl").read_text().splitlines()] for f in ("whole", "parts")
@@ -372,7 +372,7 @@ def test_two_processes_learn_what_one_does_and_one_can_go_on(tmp_path):
     assert two.progress.points == one.progress.points
     for a, b in zip(one.model.network.parameters(), two.model.network.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
-    for a, b in zip(one.state.layers, two.state.layers, strict=True):  # of all streams, in their order
+    for a, b in zip(one.task.state.layers, two.task.state.layers, strict=True):  # of all streams, in their order
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
 
 
@@ -385,7 +385,7 @@ def test_texts_are_drawn_from_what_the_network_expects():
     assert text == sample_text(model, 30, prime, seed=3) != sample_text(model, 30, prime, seed=4)
     generator, read = torch.Generator().manual_seed(3), [NULL, *model.vocabulary.encode(prime).tolist()]
     for letter in text:  # without any state: everything is read again for each letter
-        y, _ = model.network(torch.tensor(read)[:, None])
+        y, _, _ = model.network(torch.tensor(read)[:, None])
         read.append(int(sample_softmax(y[-1], generator)))
         assert letters().symbols[read[-1]] == letter
     assert sample_text(model, 30, prime, temperature=1e-3) == sample_text(model, 30, prime, temperature=1e-3, seed=9)

@@ -10,30 +10,20 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from graves_nb.alphabet import Alphabet, TextBatch
+from graves_nb.batches import InkBatch, batch_nats, chunked_backward, make_examples
 from graves_nb.ink import Ink, OffsetScaler
 from graves_nb.mixture import mixture_loss
 from graves_nb.model import InkModel
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
 from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
-from graves_nb.training import (
-    InkBatch,
-    Progress,
-    Stage,
-    TrainConfig,
-    Trainer,
-    batch_nats,
-    chunked_backward,
-    make_examples,
-    schedule,
-    total_nats,
-)
+from graves_nb.tasks import InkTask, Stage, total_nats, varied
+from graves_nb.training import Progress, TrainConfig, Trainer, schedule
 
 torch.set_num_threads(1)
 QUICK = TrainConfig(points=4000, batch_size=6, warmup_updates=3, log_updates=1, precision="fp32")
@@ -56,7 +46,7 @@ def make_trainer(out, config=QUICK, seed=0, entries=None):
     model = InkModel(network, Alphabet(" abc"), OffsetScaler((0.1, 0.1), (0.3, 0.3)))
     stages = [Stage(make_inks(20, 1), 0.4), Stage(make_inks(24, 2))]
     report = (lambda entry: None) if entries is None else entries.append
-    return Trainer(model, stages, make_inks(7, 3), out, config, report)
+    return Trainer(model, InkTask(stages, make_inks(7, 3)), out, config, report)
 
 
 def weights(trainer):
@@ -104,10 +94,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, stop, kind):
 def test_every_batch_is_seen_once_a_pass_and_stages_follow_each_other(tmp_path):
     trainer = make_trainer(tmp_path)
     seen = []
-    for batch, points, lines in trainer._batches():
+    for batch, points, lines in trainer.task.batches(trainer.progress):
         assert (points, lines) == (int(batch.mask.sum()), batch.mask.shape[1])
         seen.append((trainer.progress.stage, trainer.progress.epoch, lines))
-        trainer._advance(points, 0.0)
+        trainer.progress.position, trainer.progress.points = trainer.progress.position + 1, trainer.progress.points + points
     assert [stage for stage, _, _ in seen] == sorted(stage for stage, _, _ in seen)
     assert {stage for stage, _, _ in seen} == {0, 1}
     passes = {}
@@ -120,14 +110,13 @@ def test_every_batch_is_seen_once_a_pass_and_stages_follow_each_other(tmp_path):
 
 def test_lines_are_varied_anew_in_every_pass_and_alike_in_every_process(tmp_path):
     trainer = make_trainer(tmp_path, replace(QUICK, vary=0.2))
-    examples = trainer.stages[0][0]
-    seen = [[trainer._example(examples, i, seed).offsets for i in range(3)] for seed in (7, 7, 8)]
+    examples = trainer.task.examples[0][0]
+    seen = [[varied(examples[i], i, seed, trainer.task).offsets for i in range(3)] for seed in (7, 7, 8)]
     for first, again, later, example in zip(*seen, examples, strict=False):
         assert torch.equal(first, again) and not torch.equal(first, later)
         assert torch.equal(first[:, 2], example.offsets[:, 2]) and 0 < (first - example.offsets).abs().max() < 3
-    whole = next(trainer._batches())[0]
-    trainer.accelerator = SimpleNamespace(process_index=1, num_processes=2)
-    share = next(trainer._batches())[0]
+    whole = next(trainer.task.batches(trainer.progress))[0]
+    share = next(trainer.task.bind(trainer.model, trainer.config, 1, 2).batches(trainer.progress))[0]
     steps = len(share.target)
     assert torch.equal(share.target, whole.target[:steps, 1::2])
 
@@ -153,7 +142,8 @@ def test_a_gradient_that_is_no_number_stops_and_keeps_the_checkpoint(tmp_path):
     trainer.fit(minutes=0)
     kept = (tmp_path / "checkpoint.pt").read_bytes()
     before = [w.clone() for w in weights(trainer)]
-    trainer.stages = [([e._replace(offsets=e.offsets * float("nan")) for e in stage], u) for stage, u in trainer.stages]
+    nan = float("nan")
+    trainer.task.examples = [([e._replace(offsets=e.offsets * nan) for e in s], u) for s, u in trainer.task.examples]
     with pytest.raises(FloatingPointError, match="update 1, epoch 0, batch 1"):
         trainer.fit()
     assert (tmp_path / "checkpoint.pt").read_bytes() == kept
@@ -174,7 +164,7 @@ def test_resume_says_what_is_wrong(tmp_path):
     network = SynthesisNetwork(SynthesisConfig(n_chars=4, hidden_size=9, n_mixtures=2, n_window=2))
     other = InkModel(network, Alphabet(" abc"), OffsetScaler((0.1, 0.1), (0.3, 0.3)))
     with pytest.raises(ValueError, match="another network"):
-        Trainer(other, [Stage(make_inks(3))], make_inks(2), tmp_path, QUICK).resume()
+        Trainer(other, InkTask([Stage(make_inks(3))], make_inks(2)), tmp_path, QUICK).resume()
 
 
 def test_resume_takes_learning_rates_from_the_configuration(tmp_path):
@@ -188,7 +178,7 @@ def test_resume_takes_learning_rates_from_the_configuration(tmp_path):
 def test_empty_stages_and_impossible_settings_are_refused(tmp_path):
     trainer = make_trainer(tmp_path)
     with pytest.raises(ValueError, match="needs ink"):
-        Trainer(trainer.model, [Stage([])], make_inks(2), tmp_path)
+        Trainer(trainer.model, InkTask([Stage([])], make_inks(2)), tmp_path)
     for wrong in (dict(points=0), dict(batch_size=-1), dict(precision="fp8"), dict(decay_fraction=2.0)):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             TrainConfig(**wrong)
@@ -209,7 +199,7 @@ def test_an_update_of_one_line_is_the_papers(tmp_path):
     config = replace(QUICK, batch_size=1, warmup_updates=0, optimizer="rmsprop", learning_rate=1e-4,
                      mean_over="sequence", clip_norm=math.inf, decay_fraction=0.0)  # fmt: skip
     trainer = make_trainer(tmp_path, config)
-    batch, points, lines = next(trainer._batches())
+    batch, points, lines = next(trainer.task.batches(trainer.progress))
     before = [w.clone() for w in weights(trainer)]
     y = trainer.model.network(batch.x, batch.text)[0]
     loss = (mixture_loss(y, batch.target) * batch.mask).sum()
@@ -221,7 +211,7 @@ def test_an_update_of_one_line_is_the_papers(tmp_path):
 
 
 def test_the_best_model_is_kept_and_training_stops_when_none_is_better(tmp_path):
-    config = replace(QUICK, points=10**9, log_updates=1, validate_minutes=0.0, patience=3)
+    config = replace(QUICK, points=10**9, log_updates=1, validate_points=1, patience=3)
     trainer, losses = make_trainer(tmp_path, config), iter([3.0, 2.0, 2.5, 2.1, 2.0, 1.0])
     trainer.validate = lambda: (next(losses), 0.0)
     kept = []
@@ -241,7 +231,7 @@ def test_prediction_networks_train_too(tmp_path):
     network = PredictionNetwork(PredictionConfig(hidden_size=8, n_layers=2, n_mixtures=2))
     model, entries = InkModel(network, None, OffsetScaler((0.1, 0.1), (0.3, 0.3))), []
     config = replace(QUICK, points=12_000, log_updates=10)
-    Trainer(model, [Stage(make_inks(20, 1))], make_inks(5, 2), tmp_path, config, entries.append).fit()
+    Trainer(model, InkTask([Stage(make_inks(20, 1))], make_inks(5, 2)), tmp_path, config, entries.append).fit()
     losses = [entry["nats"] for entry in entries if "nats" in entry]
     assert losses[-1] < losses[0] - 0.5
     assert InkModel.load(tmp_path / "best.safetensors").kind == "prediction"

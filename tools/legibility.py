@@ -1,6 +1,6 @@
 """Can a machine read what a model writes as well as it reads people? Character error rates of both, by the same road.
 
-    python tests/legibility.py --model unipen-synthesis --data DIR --json legibility.json --sheet contact.png
+    python tools/legibility.py --model unipen-synthesis --data DIR --json legibility.json --sheet contact.png
 
 `make test` installs the recogniser. It is no requirement of the package, since its own opencv-python wants a display:
 

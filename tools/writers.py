@@ -1,6 +1,6 @@
 """Whose hand is a primed line in? A classifier that knows real lines of held-out writers says of primed ones.
 
-PYTHONPATH=. python tests/writers.py --data UNIPEN --json nbs/experiments/writers.json --sheet writers.png
+PYTHONPATH=. python tools/writers.py --data UNIPEN --json nbs/experiments/writers.json --sheet writers.png
 """
 
 import argparse

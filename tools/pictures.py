@@ -16,7 +16,8 @@ from graves_nb.model import InkModel
 from graves_nb.pretrained import load_model
 from graves_nb.sampling import write, write_samples
 from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
-from graves_nb.training import Stage, TrainConfig, Trainer
+from graves_nb.tasks import InkTask, Stage
+from graves_nb.training import TrainConfig, Trainer
 model = load_model()
 (sample,) = write_samples(model, ["watch it think"], bias=1, seed=0, trace=True)"""
 TRAINED = """torch.manual_seed(0)
@@ -25,8 +26,8 @@ inks = write(model, texts, bias=1.5, seed=1)
 small = SynthesisNetwork(SynthesisConfig(n_chars=len(model.alphabet), hidden_size=100, n_layers=2))
 config = TrainConfig(points=50_000, batch_size=2, log_updates=4, warmup_updates=5, precision="fp32")
 small = InkModel(small, model.alphabet, model.scaler)
-x = w.TrainingMonitor(Trainer(small, [Stage(inks)], inks[:3], "run", config), "hello")
-x.start(); x._thread.join(); x.line.value = x._write_line(); x"""
+x = w.TrainingMonitor(Trainer(small, InkTask([Stage(inks)], inks[:3]), "run", config), "hello")
+x.start(); x._thread.join(); x.show_line(); x"""
 SHOWN = dict(
     studio="x = w.Studio(text='watch it think', seed=0); x.write(wait=True); x.player.position = 180; x",
     pad="x = w.InkPad(model); x.load(sample.ink); x",
