@@ -279,12 +279,12 @@ def load_writer(name: str):
 
 def hand_of(model, prime: Path | None, text: str | None, style: str | None):
     "Whose hand to write in: a line of ink with its text, or None."
-    from graves_nb.pretrained import load_hand
     from graves_nb.folders import symbols_of
+    from graves_nb.pretrained import load_hand
     from graves_nb.texts import writable
 
     if style is not None:
-        return load_hand(int(style) if style.isdecimal() else style)
+        return load_hand(style)
     ink = read_hand(prime, text)
     if ink is None:
         return None
@@ -336,10 +336,10 @@ def text_of(model, text: str, table, page: bool, width: int, count: int, seed: i
 
 def inks_of(model, rows: list[str], page: bool, how, count: int, seed: int):
     "Each version as ink, in order; lines that failed are told."
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     from graves_nb.folders import written
-    from graves_nb.page import choose_hand, stack_lines
+    from graves_nb.page import choose_hand, stack_lines, straighten
 
     def jobs(first):
         return [(i, row, first + i) for i, row in enumerate(rows) if row]
@@ -354,7 +354,7 @@ def inks_of(model, rows: list[str], page: bool, how, count: int, seed: int):
                 inks[row] = ink
                 bar.update()
                 tell(trouble and f"warning: {rows[row][:40]!r}: {trouble}; another --seed may do better, or --retry 3")
-            yield stack_lines([inks.get(row) for row in range(len(rows))]) if page else inks[0]
+            yield stack_lines([straighten(inks[row]) if row in inks else None for row in range(len(rows))]) if page else inks[0]
 
 # %% ../nbs/71_cli.ipynb #52-010
 def write_lines(model, source: Path, plan, how) -> None:
@@ -374,6 +374,8 @@ def sample(
     length: Annotated[int, typer.Option(min=1, max=MOST, help="how many points of ink, or symbols of text")] = 700,
     bias: Annotated[float | None, typer.Option(help="of ink: 0 as varied as real handwriting, larger is neater [0]")] = None,
     temperature: Annotated[float | None, typer.Option(help="of text: 1 as varied as real text, smaller is likelier [1]")] = None,
+    top_k: Annotated[int | None, typer.Option(min=1, help="of text: only of so many likeliest symbols")] = None,
+    top_p: Annotated[float | None, typer.Option(help="of text: only of the likeliest symbols that share this much of the probability")] = None,
     seed: Annotated[int, typer.Option(help="same seed, same ink or text")] = 0,
     count: Annotated[int, typer.Option(min=1, max=1_000_000, help="how many samples, of consecutive seeds")] = 1,
     prime: Annotated[str | None, typer.Option(help="to go on from: an InkML file of one line, or a text; - for standard input")] = None,
@@ -389,11 +391,13 @@ def sample(
     temperature = None if temperature is None else as_number("temperature", temperature, 1e-3, 1e3)
     drawn_from = load_model(model)
     is_text = drawn_from.kind == "text"
-    for name, value, belongs in (("bias", bias, not is_text), ("temperature", temperature, is_text), ("format", kind, not is_text)):
-        if value is not None and not belongs:
-            raise ValueError(f"--{name} is of {'ink' if is_text else 'text'}, and {model} draws {'text' if is_text else 'ink'}")
+    choice = dict(temperature=temperature, top_k=top_k, top_p=top_p)
+    foreign = dict(bias=bias, format=kind) if is_text else choice
+    if given := [f"--{name.replace('_', '-')}" for name, value in foreign.items() if value is not None]:
+        raise ValueError(f"{', '.join(given)}: for {'ink' if is_text else 'text'}, and {model} draws {'text' if is_text else 'ink'}")
     if is_text:
-        sample_symbols(drawn_from, output, length, prime, temperature or 1.0, seed, count)
+        choice = {name: value for name, value in choice.items() if value is not None}
+        sample_symbols(drawn_from, output, length, prime, choice, seed, count)
     else:
         sample_strokes(drawn_from, output, kind, length, prime, bias or 0.0, seed, count)
 
@@ -413,7 +417,7 @@ def sample_strokes(model, output, kind, length, prime, bias, seed, count) -> Non
         save_ink(ink, numbered(output, i, count), kind, Picture())
 
 
-def sample_symbols(model, output, length, prime, temperature, seed, count) -> None:
+def sample_symbols(model, output, length, prime, choice, seed, count) -> None:
     "Text, into files or shown."
     from graves_nb.sampling import sample_text
     from graves_nb.texts import read_text
@@ -422,7 +426,7 @@ def sample_symbols(model, output, length, prime, temperature, seed, count) -> No
         check_target(output)
     prime = read_text("-").removesuffix("\n") if prime == "-" else prime or ""
     with waiting("drawing"):
-        texts = sample_text(model, length, prime, temperature, seed, count)
+        texts = sample_text(model, length, prime, seed=seed, count=count, **choice)
     save_texts(texts, output)
 
 # %% ../nbs/71_cli.ipynb #52-012-1
@@ -585,8 +589,9 @@ def compress(
     from graves_nb.dynamic import Dynamic
 
     as_number("rate", rate, 0, 1)
+    check_input(file)
     output = output or beside(file, f"{file.name}.graves")
-    check_packing(file, output, "what is compressed")
+    check_result(output, "what is compressed")
     reader, content = load_model(model), read_bytes(file)
     packed = compress_bytes(content, reader, Dynamic("sgd", rate) if dynamic else None, streams)
     if check and decompress_bytes(packed, reader) != content:
@@ -607,10 +612,11 @@ def decompress(
     from graves_nb.compression import read_header
     from graves_nb.pretrained import load_model
 
+    check_input(file)
     if output is None and file.suffix != ".graves" and str(file) != "-":
         raise ValueError(f"{file.name} does not end in .graves: say where to with -o")
     output = output or beside(file, file.stem)
-    check_packing(file, output, "")
+    check_result(output, "")
     packed = read_bytes(file)
     read_header(packed)
     content = decompress_bytes(packed, load_model(model))
@@ -623,16 +629,19 @@ def beside(file: Path, name: str) -> Path:
     return file if str(file) == "-" else file.with_name(name)
 
 
-def check_packing(
-    file: Path,
-    output: Path,  # must not be there yet
-    binary: str,  # what would go to standard output, if it is not for reading
-) -> None:
-    "An error where the file cannot be read or its result not be written, before any work."
+def check_input(file: Path) -> None:
+    "An error where there is no such file."
     if str(file) != "-" and not file.exists():
         raise FileNotFoundError(f"there is no file {file}")
     if file.is_dir():
         raise IsADirectoryError(f"{file} is a folder: pack it into one file first, with tar")
+
+
+def check_result(
+    output: Path,  # must not be there yet
+    binary: str,  # what would go to standard output, if it is not for reading
+) -> None:
+    "An error where the result cannot be written, before any work."
     if str(output) != "-":
         check_target(output, new=True)
     elif binary:

@@ -26,7 +26,7 @@ from .ink import Ink
 from .inkml import inkml_of
 from .model import InkModel
 from .pictures import Picture, pdf_of, png_of, svg_of
-from .sampling import Job, Settings, stream
+from .sampling import STOPS, Job, stream
 from .texts import FOLDINGS, Folded, Replacement, UnwritableText, name_of_source, read_lines, unwritable_message, writable
 
 # %% ../nbs/74_folders.ipynb #02a1400a
@@ -39,7 +39,7 @@ class How:
     stop: str = "finish"  # "paper" ends a line as soon as the window has passed its text (sec. 5.3), "finish" with its last letter
     retry: int = 0  # how often a line that failed is written again, with another seed
 
-# %% ../nbs/74_folders.ipynb #1836089e
+# %% ../nbs/74_folders.ipynb #3df49811
 LONGEST = 5000  # characters of a line
 
 # %% ../nbs/74_folders.ipynb #35746a94
@@ -52,8 +52,7 @@ def written(
     if model.kind != "synthesis":
         raise ValueError(f"writing takes a synthesis model, and this is a {model.kind} model, which reads no text: graves sample draws from it")
     asked = (Job(text, seed, how.prime, label=label) for label, text, seed in jobs)
-    settings = Settings(bias=how.bias, stop=how.stop, retry=how.retry, fold=False)
-    for sample in stream(model, asked, settings):
+    for sample in stream(model, asked, bias=how.bias, stop=how.stop, retry=how.retry, fold=False):
         yield sample.job.label, sample.ink, sample.trouble
 
 # %% ../nbs/74_folders.ipynb #5e462fc8

@@ -5,19 +5,20 @@
 # %% auto #0
 __all__ = ['one_line', 'run_app', 'check_target', 'check_stream', 'send', 'waiting']
 
-# %% ../nbs/73_terminal.ipynb #0c6ac99b
+# %% ../nbs/73_terminal.ipynb #2a567138
 import errno
 import os
 import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# %% ../nbs/73_terminal.ipynb #be57cec0
-FORESEEN = (ValueError, TypeError, OSError, ArithmeticError, ImportError)
+# %% ../nbs/73_terminal.ipynb #c54bc066
+FORESEEN = (Warning, ValueError, TypeError, OSError, ArithmeticError, ImportError)
 OUT_OF_MEMORY = ("allocate memory", "out of memory", "not enough memory", "Storage size calculation overflowed")
 
 
@@ -30,7 +31,7 @@ def has_no_memory(error: BaseException) -> bool:
     "Whether there was too little memory, in Python's words or torch's."
     return isinstance(error, MemoryError) or isinstance(error, RuntimeError) and any(w in str(error) for w in OUT_OF_MEMORY)
 
-# %% ../nbs/73_terminal.ipynb #b3c03a33
+# %% ../nbs/73_terminal.ipynb #4c65b683
 def one_line(
     error: BaseException,  # any
 ) -> str:
@@ -44,7 +45,7 @@ def one_line(
         return f"a number is too large: {words}" if isinstance(error, OverflowError) else words
     return f"{type(error).__name__}{f': {words}' if words else ''}: nobody foresaw this; GRAVES_TRACEBACK=1 shows where it happened"
 
-# %% ../nbs/73_terminal.ipynb #8554cc33
+# %% ../nbs/73_terminal.ipynb #9f699788
 def usage_line(error: Exception) -> str:
     "A wrong option in one line; `error` is typer's."
     command = error.ctx.command_path if getattr(error, "ctx", None) else "graves"
@@ -80,7 +81,7 @@ def say_error(line: str) -> None:
     except (OSError, ValueError):
         pass
 
-# %% ../nbs/73_terminal.ipynb #922a3d70
+# %% ../nbs/73_terminal.ipynb #1af4ac41
 def stop_writing() -> None:
     "Nobody reads standard output any more: what is left for it goes nowhere."
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -90,6 +91,7 @@ def stop_writing() -> None:
 
 def run_once(app: Callable) -> int:
     "The exit code of a command."
+    warnings.showwarning = lambda message, *_: say_error(f"graves: warning: {one_line(message)}")
     try:
         code = app(prog_name="graves", standalone_mode=False)
         sys.stdout.flush()
@@ -107,7 +109,7 @@ def run_once(app: Callable) -> int:
             raise
         return failure(error)
 
-# %% ../nbs/73_terminal.ipynb #a1373d59
+# %% ../nbs/73_terminal.ipynb #fe30dc15
 def run_app(
     app: Callable,  # a `typer.Typer` of commands
 ) -> None:
@@ -123,7 +125,7 @@ def run_app(
         code = 1
     sys.exit(code)
 
-# %% ../nbs/73_terminal.ipynb #7725d248
+# %% ../nbs/73_terminal.ipynb #2d4b689b
 def check_target(
     path: Path,  # a file to be written
     new: bool = False,  # whether a file of that name is in the way
@@ -143,7 +145,7 @@ def check_target(
             raise OSError(error.errno, f"cannot write {path}: {error.strerror}") from None
     return path
 
-# %% ../nbs/73_terminal.ipynb #41f360ca
+# %% ../nbs/73_terminal.ipynb #a99acc8b
 def check_stream(
     what: str,  # it is: "a PNG"
 ) -> None:
@@ -168,7 +170,7 @@ def send(
         with replacing(target) as file:
             file.write(content)
 
-# %% ../nbs/73_terminal.ipynb #f787ab6f
+# %% ../nbs/73_terminal.ipynb #7126a860
 PATIENCE = 2.0  # seconds
 
 
@@ -183,7 +185,7 @@ def keep_telling(what: str, done: threading.Event) -> None:
     if told:
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
-# %% ../nbs/73_terminal.ipynb #af31c0cf
+# %% ../nbs/73_terminal.ipynb #b974cfb0
 @contextmanager
 def waiting(
     what: str,  # goes on: "drawing"
