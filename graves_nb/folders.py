@@ -26,7 +26,7 @@ from .ink import Ink
 from .inkml import inkml_of
 from .model import InkModel
 from .pictures import Picture, pdf_of, png_of, svg_of
-from .sampling import STOPS, Job, stream
+from .sampling import Job, stream
 from .texts import FOLDINGS, Folded, Replacement, UnwritableText, name_of_source, read_lines, unwritable_message, writable
 
 # %% ../nbs/74_folders.ipynb #02a1400a
