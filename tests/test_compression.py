@@ -10,7 +10,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from graves_nb.text_evaluation import Dynamic
+from graves_nb.dynamic import Dynamic
 
 from graves_nb.compression import (
     LEAST_BITS,
