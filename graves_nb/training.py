@@ -82,7 +82,7 @@ class TrainConfig:
     def __post_init__(self):
         check_config(self)
 
-# %% ../nbs/44_training.ipynb #0df6cb8e
+# %% ../nbs/44_training.ipynb #a671edc2
 def check_config(
     config: TrainConfig,
 ) -> None:
@@ -179,7 +179,7 @@ class Pending:
     points: int = 0  # how many points they had
     lines: int = 0  # of the log, when the checkpoint was written
 
-# %% ../nbs/44_training.ipynb #a82f4f5e
+# %% ../nbs/44_training.ipynb #c1e02c1d
 def verdict(
     trainer: "Trainer",
     scores: Sequence[float],  # of a validation
@@ -285,7 +285,7 @@ def update_weights(
     trainer.optimizer.step()
     return nats / max(1, points // trainer.accelerator.num_processes)
 
-# %% ../nbs/44_training.ipynb #c0a770e4
+# %% ../nbs/44_training.ipynb #d3e38f27
 def no_number(
     trainer: "Trainer",
     what: str,  # is wrong
@@ -305,7 +305,7 @@ def check_finite(
         names = [n for (n, _), norm in zip(trainer.trained.named_parameters(), norms, strict=True) if not torch.isfinite(norm)]
         raise no_number(trainer, f"{', '.join(names[:3])} has weights that are no finite numbers")
 
-# %% ../nbs/44_training.ipynb #ba1b874e
+# %% ../nbs/44_training.ipynb #8fa851a9
 HELD: set[str] = set()  # locks of this process
 
 
@@ -336,7 +336,7 @@ def is_alive(
         pass
     return owner.get("began") == began(owner["pid"])
 
-# %% ../nbs/44_training.ipynb #aeee0a30
+# %% ../nbs/44_training.ipynb #8629d209
 def take_lock(
     path: Path,  # of the lock
 ) -> None:
@@ -346,7 +346,7 @@ def take_lock(
     try:
         for _ in range(3):
             try:
-                os.link(own, path)  # with what is in it, or not at all
+                put_in_place(own, path)
                 return
             except FileExistsError:
                 drop_dead_lock(path)
@@ -355,19 +355,34 @@ def take_lock(
     raise RuntimeError(f"{path} is there already: another training may be beginning in {path.parent}")
 
 
+def put_in_place(
+    own: Path,  # what is to be in it
+    path: Path,  # of the lock
+) -> None:
+    "A lock with all that is in it, unless there is one; where the file system knows no links, nearly so."
+    try:
+        os.link(own, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        with path.open("x") as file:
+            file.write(own.read_text())
+
+
 def drop_dead_lock(
     path: Path,  # of a lock that is there
 ) -> None:
     "Remove it if whoever wrote it is dead."
     try:
         owner = json.loads(path.read_text())
+        alive = is_alive(owner, path)
     except FileNotFoundError:
         return
-    except ValueError:
-        owner = {"pid": 0, "host": "", "began": ""}
-    if is_alive(owner, path):
+    except (ValueError, LookupError, TypeError, AttributeError):  # none of ours: they are written whole
+        alive = False
+    if alive:
         raise RuntimeError(
-            f"{path.parent} is being trained by process {owner['pid']} on {owner['host'] or 'an unknown machine'}: "
+            f"{path.parent} is being trained by process {owner['pid']} on {owner['host']}: "
             f"wait for it, or train into another folder; if it is no longer running, remove {path}"
         )
     path.unlink(missing_ok=True)
@@ -410,7 +425,7 @@ def on_cpu(
     "Copies of all weights."
     return {name: w.detach().to("cpu", torch.float32, copy=True) for name, w in network.state_dict().items()}
 
-# %% ../nbs/44_training.ipynb #e405887a
+# %% ../nbs/44_training.ipynb #46078993
 def state_of(
     trainer: "Trainer",
     carried: dict,  # by the task
@@ -439,7 +454,7 @@ def write_whole(
     except RuntimeError as error:  # torch's way to say that a write failed
         raise OSError(f"cannot write {path}: {str(error).splitlines()[0]}; what was there is kept") from error
 
-# %% ../nbs/44_training.ipynb #354554b3
+# %% ../nbs/44_training.ipynb #4bb2d5e6
 def save_run(
     trainer: "Trainer",
 ) -> None:
@@ -461,7 +476,7 @@ def save_best(
         record = record_of(trainer.model) | dict(info=json.loads(trainer.best["info"]))
         model_of(record, trainer.best["weights"]).save(trainer.out / BEST, torch.float32)
 
-# %% ../nbs/44_training.ipynb #aaee00cd
+# %% ../nbs/44_training.ipynb #cd5feacf
 def read_checkpoint(
     out: str | Path,  # a run's folder
 ) -> dict:
@@ -688,7 +703,7 @@ def judge(
         save_best(trainer)
     tell(trainer, entry)
 
-# %% ../nbs/44_training.ipynb #c924fe75
+# %% ../nbs/44_training.ipynb #651879f7
 def glance(
     trainer: "Trainer",
 ) -> None:
