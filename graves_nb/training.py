@@ -376,7 +376,7 @@ def drop_dead_lock(
 ) -> None:
     "Remove it if whoever wrote it is dead."
     try:
-        owner = json.loads(path.read_text())
+        owner = as_record("the lock", json.loads(path.read_text()), LOCK)
         alive = is_alive(owner, path)
     except FileNotFoundError:
         return
