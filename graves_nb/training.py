@@ -339,6 +339,9 @@ def is_alive(
     return owner.get("began") == began(owner["pid"])
 
 # %% ../nbs/44_training.ipynb #aeee0a30
+LOCK = dict(pid=partial(as_whole, low=1, high=2**31 - 1), host=as_text)  # what is in one
+
+
 def take_lock(
     path: Path,  # of the lock
 ) -> None:
