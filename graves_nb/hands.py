@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 
 from .checks import as_number
-from .ink import MOST_POINTS, Ink, resample_stroke, smooth_stroke
+from .ink import MOST_POINTS, Ink, measurable, resample_stroke, smooth_stroke
 
 # %% ../nbs/12_hands.ipynb #30880788
 def trim_dwell(
@@ -135,7 +135,7 @@ def straighten(
     ink: Ink,  # a line
 ) -> Ink:
     "The same line, level: each point is moved up or down by what the line has climbed until there."
-    xy = np.concatenate(ink.strokes).astype(np.float64)
+    xy = measurable(ink).astype(np.float64)
     slope, middle = slope_of(xy), xy[:, 0].mean()
     level = np.array([0.0, slope])
     return replace(ink, strokes=tuple((s - (s[:, :1] - middle) * level).astype(np.float32) for s in ink.strokes))
@@ -155,7 +155,7 @@ def measure_hand(
     "Medians over the labelled pieces, so that a few wrong labels do not matter."
     rows = []
     for i in inks:
-        xy, width = np.concatenate(i.strokes), weigh(i.text, width_of)
+        xy, width = measurable(i), weigh(i.text, width_of)
         rows.append((np.ptp(xy[:, 0]) / width, spread(xy) / 0.45, len(xy) / weigh(i.text, ink_of)))
     width, height, points = np.median(rows, axis=0)
     return Hand(float(np.sqrt(width * height)), float(points))
@@ -168,8 +168,8 @@ def rescale(
 ) -> Ink:
     "Ink in units of a letter's width, at this many points a character."
     rate = as_number("points_per_char", points_per_char, 0, 1000, exclusive=True) / POINTS_PER_CHARACTER / hand.points
-    if len(ink) * rate > MOST_POINTS:
-        wide, high = np.ptp(np.concatenate(ink.strokes), axis=0)
+    wide, high = np.ptp(measurable(ink), axis=0)
+    if len(ink) * rate > MOST_POINTS or max(wide, high) / MOST_POINTS > hand.unit:
         raise ValueError(
             f"ink {wide:.3g} wide and {high:.3g} high is of no size that letters have which are {hand.unit:.3g} wide: "
             f"its {len(ink):,} points would become {len(ink) * rate:.3g}"

@@ -24,7 +24,7 @@ from .inkml import inkml_of, read_inkml
 from .pictures import Picture, image_of, pdf_of, png_of, svg_of
 
 # %% ../nbs/10_ink.ipynb #0a10c1a9
-LARGEST = 1e15  # of a coordinate: its square, and sums of squares, are numbers of float32 still
+LARGEST = float(np.finfo(np.float32).max)  # of a coordinate
 
 
 def real_numbers(
@@ -169,8 +169,24 @@ def offsets_of(
 ) -> np.ndarray:  # (n - 1, 3) float32: dx, dy, end of stroke of the later point
     "Pen movements between consecutive points, across pen lifts too."
     points = points_of(ink)
-    points[1:, :2] -= points[:-1, :2].copy()
+    with np.errstate(over="ignore"):
+        points[1:, :2] -= points[:-1, :2].copy()
+    if not np.isfinite(points).all():
+        raise ValueError(f"the ink reaches from {points.min():.3g} to {points.max():.3g}: its movements are beyond all numbers")
     return points[1:]
+
+# %% ../nbs/10_ink.ipynb #891e9ad6
+REACH = 1e15  # of a coordinate: a million of its squares are a number of float32 still
+
+
+def measurable(
+    ink: Ink,
+) -> np.ndarray:  # (n, 2)
+    "The points of ink that can be measured; a ValueError if it reaches too far."
+    xy = np.concatenate(ink.strokes)
+    if not (abs(xy) <= REACH).all():
+        raise ValueError(f"the ink reaches from {xy.min():.3g} to {xy.max():.3g}, too far to be measured: bring it to a usual size")
+    return xy
 
 # %% ../nbs/10_ink.ipynb #d32b30a5
 def strokes_from_offsets(
@@ -232,7 +248,7 @@ def smooth(
     sigma: float = 1.0,  # standard deviation of the Gaussian, in points; 0 changes nothing
 ) -> Ink:
     "The same ink without its tremor."
-    sigma = as_number("sigma", sigma, 0, 1e6)
+    sigma, _ = as_number("sigma", sigma, 0, 1e6), measurable(ink)
     return replace(ink, strokes=tuple(smooth_stroke(s, sigma) for s in ink.strokes))
 
 # %% ../nbs/10_ink.ipynb #dca43c2f
@@ -244,7 +260,7 @@ class OffsetScaler:
     std: tuple[float, float] = (1.0, 1.0)  # of dx and dy
 
     def __post_init__(self):
-        values = np.array([self.mean, self.std], dtype=np.float64)
+        values = real_numbers([self.mean, self.std], "a scaler").astype(np.float64)
         if values.shape != (2, 2) or not np.isfinite(values).all() or not (values[1] > 0).all():
             raise ValueError(
                 f"a scaler needs two finite means and two positive deviations, "
@@ -267,7 +283,10 @@ class OffsetScaler:
     ) -> np.ndarray:
         "Offsets in the network's units, (n, 3) float32."
         rows = as_offsets(offsets)
-        rows[..., :2] = (rows[..., :2] - np.float32(self.mean)) / np.float32(self.std)
+        with np.errstate(over="ignore"):
+            rows[..., :2] = (rows[..., :2] - np.float32(self.mean)) / np.float32(self.std)
+        if not np.isfinite(rows).all():
+            raise ValueError("offsets hold values that are not finite, or are not once they are divided by their deviation")
         return rows
 
     def denormalise(

@@ -28,7 +28,7 @@ from .corpus import NULL
 from .drawing import draw_points, lines_apart
 from .endings import Ending, Line
 from .hands import POINTS_PER_CHARACTER, Hand, ink_of, measure_hand, rescale, spread, weigh, width_of
-from .ink import Ink
+from .ink import Ink, measurable
 from .model import InkModel, TextModel
 from .pretrained import load_hand
 from .texts import FOLDINGS, single_line, strip_blanks, writable
@@ -99,7 +99,7 @@ def _hand_of(ink):
     "Letter width and points a letter; without a text, letters are taken to be as wide as they are high."
     if ink.text.strip():
         return measure_hand([ink])
-    xy = np.concatenate(ink.strokes)
+    xy = measurable(ink)
     unit = spread(xy) / 0.45
     return Hand(unit, len(xy) * unit / max(float(np.ptp(xy[:, 0])), unit, 1e-9))
 
@@ -125,7 +125,7 @@ def fault_of_prime(
     prime: Ink,  # with its text, in any units
 ) -> str:  # empty if there is none
     "How the ink of a prime disagrees with its text."
-    xy = np.concatenate(prime.strokes)
+    xy = measurable(prime)
     width, height = np.ptp(xy[:, 0]) / weigh(prime.text, width_of), spread(xy) / 0.45
     ratio = float(width / max(height, 1e-9))
     if 1 / WIDEST <= ratio <= WIDEST:

@@ -486,9 +486,8 @@ class Unipen(Collection):
         points_per_char: float = 18.0,  # the paper's data have 18 to 25
         rules: Rules | None = None,  # the defaults if None
     ):
-        if not 5 <= as_number("points_per_char", points_per_char, finite=False) <= 100:
-            raise ValueError(f"points_per_char should be 5 to 100 (the paper: 18 to 25), not {points_per_char}")
-        self.root, self.points_per_char = Path(root), float(points_per_char)
+        pace = as_number("points_per_char (the paper: 18 to 25)", points_per_char, 5, 100)
+        self.root, self.points_per_char = Path(root), pace
         self.rules = rules or Rules()
         self.files = index_files(self.root)
         key = fingerprint(self.root, VERSION, self.points_per_char, asdict(self.rules))

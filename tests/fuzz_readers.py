@@ -536,7 +536,7 @@ def picture_arguments(chance: Random, folder: Path) -> Callable:
     look = dict(height=30, pen=1.0, margin=2.0, sheet=None, colour="#102030", background="white", unit="px", dpi=90)
     some = {name: look[name] for name in chance.sample(sorted(look), 4)}
     wide = Ink.from_strokes(
-        chance.choice((STROKES, [[[0, 0]]], [[[0, 0], [1e12, 1]]], [[[-1e15, 0], [1e15, 1e-9]]])), "a\nb"
+        chance.choice((STROKES, [[[0, 0]]], [[[0, 0], [1e30, 1]]], [[[-3e38, 0], [3e38, 1e-9]]])), "a\nb"
     )
     suffix = chance.choice((".svg", ".png", ".pdf", ".inkml"))
     return call(
@@ -633,12 +633,12 @@ def varied(model: InkModel, amount: float) -> None:
 
 def extreme_ink(chance: Random) -> Ink:
     "Ink of any size, some of it far away, some of it in one place."
-    scale = 10.0 ** chance.choice((-30, -9, -3, 0, 0, 0, 3, 9, 13))
+    scale = 10.0 ** chance.choice((-30, -9, -3, 0, 0, 0, 3, 9, 18, 37))
     strokes = []
     for _ in range(chance.choice((1, 1, 2, 5))):
         points = [[chance.gauss(0, 1) * scale, chance.gauss(0, 1) * scale] for _ in range(chance.choice((1, 2, 3, 30)))]
         if chance.random() < 0.3:
-            points[0] = [chance.choice((0, 1e7, -1e15, 1e-30)), chance.choice((0, 1e7, 1e15))]
+            points[0] = [chance.choice((0, 1e7, -1e15, -3e38, 1e-30)), chance.choice((0, 1e7, 1e15, 3e38))]
         if chance.random() < 0.2:
             points = points[:1] * len(points)
         strokes.append(points)

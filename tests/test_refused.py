@@ -107,7 +107,7 @@ def test_weights_that_are_no_numbers_are_refused(scribbler, tmp_path, value):
         lambda: Vocabulary("char", ("a",)).encode(7),
         lambda: Ink.from_strokes(INK.strokes, text=5),
         lambda: Ink.from_strokes(INK.strokes, writer=None),
-        lambda: Ink.from_strokes([[[0, 1e16]]]),
+        lambda: Ink.from_strokes([[[0, 1e39]]]),
         lambda: Ink.from_strokes([[[0, 1j]]]),
         lambda: OffsetScaler().normalise(3),
         lambda: OffsetScaler.fit([3]),
