@@ -42,6 +42,7 @@ GUIDES = (
     "speed",
     "comparison",
     "gallery",
+    "extending",
     "contributing",
     "changelog",
 )
@@ -57,7 +58,7 @@ BROWSER = {  # what the pages load, from packages that docs/package.json names
 def notebooks() -> list[Path]:
     "Those of the site, in the order of the design."
     found = [*ROOT.glob("nbs/[0-9]*.ipynb"), *ROOT.glob("nbs/experiments/*.ipynb")]
-    return [*sorted(found), *(ROOT / "nbs" / f"{name}.ipynb" for name in ("index", "studio", "gallery"))]
+    return [*sorted(found), *(ROOT / "nbs" / f"{name}.ipynb" for name in ("index", "studio", "gallery", "extending"))]
 
 
 def vendor(folder: Path) -> None:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MARKED', 'SEPARATE', 'LONGEST_MARK', 'LONGEST_DOT', 'TAILS', 'Ending', 'Line']
 
-# %% ../nbs/51_endings.ipynb #b9445465
+# %% ../nbs/51_endings.ipynb #0c82c5ad
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-# %% ../nbs/51_endings.ipynb #95091a65
+# %% ../nbs/51_endings.ipynb #46d5973d
 MARKED = dict.fromkeys("ijtfx", 1) | dict.fromkeys("äöüÄÖÜ", 2)  # letters with strokes that are often made after the word
 SEPARATE = dict.fromkeys(".,'`-_", 1) | dict.fromkeys('!?:;="', 2)  # characters that are never joined to others: their strokes
 LONGEST_MARK, LONGEST_DOT = 20, 3  # points of a bar or a dot on a letter; of a dot that stands by itself
@@ -25,8 +25,8 @@ class Ending:
     "What has to be known to end a line well."
 
     word: str  # the last of its text
-    mean: tuple[float, float] = (0.0, 0.0)  # of the scale of offsets
-    std: tuple[float, float] = (1.0, 1.0)
+    mean: tuple[float, float] = (0.0, 0.0)  # of the scale of offsets: of x, and of y
+    std: tuple[float, float] = (1.0, 1.0)  # of the scale of offsets: of x, and of y
     unit: float = 1.0  # width of a letter
 
     @classmethod
@@ -40,7 +40,7 @@ class Ending:
         unit = abs(scaler.mean[0]) * points_per_char or scaler.std[0]
         return cls(text.split()[-1][-24:], tuple(scaler.mean), tuple(scaler.std), float(unit))
 
-# %% ../nbs/51_endings.ipynb #3b33d827
+# %% ../nbs/51_endings.ipynb #f234a658
 class LastWord(NamedTuple):
     "The strokes of a line's last word."
 
@@ -62,7 +62,7 @@ def last_word(ending: Ending, points: list, places: list[int]) -> LastWord:
     xy = (rows[:, :2] * ending.std + ending.mean).cumsum(0)
     return LastWord(ending, xy, places, strokes_of(rows[:, 2] == 1))
 
-# %% ../nbs/51_endings.ipynb #03c6fe81
+# %% ../nbs/51_endings.ipynb #f6d7e887
 def right_of_ink(word: LastWord, i: int) -> float:
     "How far to the right of all ink before it a stroke begins, in widths of a letter."
     a = word.strokes[i][0]
@@ -90,7 +90,7 @@ def unmarked(word: LastWord, before: int) -> list[tuple[float, float]]:
         spans += [span] * (MARKED[letter] > len(later))
     return spans
 
-# %% ../nbs/51_endings.ipynb #90d28ef9
+# %% ../nbs/51_endings.ipynb #b3e0ce6c
 def separate_strokes(word: LastWord, before: int) -> int:
     "How many strokes of a separate last character are still to come."
     last = len(word.ending.word) - 1
@@ -109,7 +109,7 @@ def is_awaited(word: LastWord) -> bool:
     n = len(word.strokes)
     return separate_strokes(word, n) > 0 if word.ending.word[-1] in SEPARATE else bool(unmarked(word, n))
 
-# %% ../nbs/51_endings.ipynb #209afca6
+# %% ../nbs/51_endings.ipynb #4afb601d
 def end_of_stroke(word: LastWord, i: int, passed: int) -> int:
     "How many points to keep of a line whose window passed within this stroke, as far as this stroke goes."
     (a, b), last = word.strokes[i], word.ending.word[-1]
@@ -139,7 +139,7 @@ def line_end(word: LastWord, passed: int) -> int:
         kept = min(b, a + longest_dot(word.ending.word[-1])) if word.ending.word[-1] in SEPARATE else b
     return kept
 
-# %% ../nbs/51_endings.ipynb #6a614f00
+# %% ../nbs/51_endings.ipynb #d7668986
 class Line:
     "A line while it is drawn: says which points belong to it."
 
@@ -182,7 +182,7 @@ class Line:
         "The next point; it may end the line, and not belong to it."
         take_point(self, point, finished, weights)
 
-# %% ../nbs/51_endings.ipynb #12af1c64
+# %% ../nbs/51_endings.ipynb #82761bfd
 def take_point(line: Line, point, finished: bool, weights: Sequence[float]) -> None:
     "What `Line.take` does."
     if finished and line.passed is None:

@@ -4,9 +4,8 @@
 
 # %% auto #0
 __all__ = ['STOPS', 'WIDEST', 'FEWEST', 'Job', 'Settings', 'text_to_write', 'adapt_ink', 'prime_offsets', 'fault_of_prime',
-           'prepare_line', 'take_rows', 'null_first', 'Trace', 'LineTrouble', 'Sample', 'sample_of', 'Partial', 'grown',
-           'stream', 'check_kind', 'write_samples', 'write', 'trace_ink', 'sample_ink', 'Choice', 'stream_text',
-           'sample_text']
+           'prepare_line', 'take_rows', 'null_first', 'Trace', 'LineTrouble', 'Sample', 'sample_of', 'Partial',
+           'stream', 'write_samples', 'write', 'trace_ink', 'sample_ink', 'Choice', 'stream_text', 'sample_text']
 
 # %% ../nbs/50_sampling.ipynb #31-002
 import codecs
@@ -35,7 +34,7 @@ from .pretrained import load_hand
 from .texts import FOLDINGS, single_line, strip_blanks, writable
 from .window import WindowParameters, window_phi
 
-# %% ../nbs/50_sampling.ipynb #28fbc65f
+# %% ../nbs/50_sampling.ipynb #8317961b
 @dataclass(frozen=True)
 class Job:
     "A line that somebody wants written."
@@ -46,7 +45,7 @@ class Job:
     bias: float | None = None  # of this line; None is what the settings say
     label: object = None  # by which whoever asks knows it: it comes back with the line
 
-# %% ../nbs/50_sampling.ipynb #7e6ed7de
+# %% ../nbs/50_sampling.ipynb #4e67c225
 STOPS = ("finish", "paper")  # how a line ends: with its last letter complete, or as in the paper (sec. 5.3)
 
 
@@ -71,7 +70,7 @@ class Settings:
         if self.stop not in STOPS:
             raise ValueError(f"stop is {' or '.join(map(repr, STOPS))}, got {shown_value(self.stop)}")
 
-# %% ../nbs/50_sampling.ipynb #ec8356ec
+# %% ../nbs/50_sampling.ipynb #b4720ee2
 def text_to_write(
     model: InkModel,  # whose alphabet is to write it
     text: str,  # as it was brought
@@ -84,7 +83,7 @@ def text_to_write(
     folded = writable(text, alphabet.symbols, FOLDINGS if fold else {}, others=alphabet.fold)
     return strip_blanks(single_line(folded.text))
 
-# %% ../nbs/50_sampling.ipynb #7351ed9f
+# %% ../nbs/50_sampling.ipynb #e25b9ed9
 def adapt_ink(
     model: InkModel,  # whose units are wanted
     ink: Ink,  # in any units; with its text it is measured better
@@ -104,7 +103,7 @@ def _hand_of(ink):
     unit = spread(xy) / 0.45
     return Hand(unit, len(xy) * unit / max(float(np.ptp(xy[:, 0])), unit, 1e-9))
 
-# %% ../nbs/50_sampling.ipynb #409c6fa2
+# %% ../nbs/50_sampling.ipynb #a24be9a9
 def prime_offsets(
     model: InkModel,  # either kind
     prime: Ink,  # in any units; with its text, for a synthesis model
@@ -118,7 +117,7 @@ def prime_offsets(
         raise ValueError(f"the prime needs at least 2 points, it has {len(prime)}")
     return torch.as_tensor(model.scaler.normalise(adapt_ink(model, prime).offsets()))
 
-# %% ../nbs/50_sampling.ipynb #a53406bc
+# %% ../nbs/50_sampling.ipynb #c143b437
 WIDEST = 2.5  # times as wide, or as narrow, as its height makes one expect, are the letters of a prime at most
 
 
@@ -133,12 +132,12 @@ def fault_of_prime(
         return ""
     return f"the text of its prime, {prime.text!r}, seems not to be what the ink shows: its letters would be {ratio:.1f} times as wide as usual"
 
-# %% ../nbs/50_sampling.ipynb #99139bc8
+# %% ../nbs/50_sampling.ipynb #d53af7c1
 def prepare_line(
     model: InkModel,  # a synthesis model
     job: Job,  # what is asked for
     settings: Settings = Settings(),  # how
-    offsets: Tensor | None = None,  # `prime_offsets` of its prime, if it has one
+    offsets: Tensor | None = None,  # `prime_offsets` of its prime, if it has one, (n, 3)
 ) -> Line:
     "A line to be drawn; a `ValueError` or a `TypeError` says what is wrong with a job."
     text = text_to_write(model, job.text, settings.fold)
@@ -153,7 +152,7 @@ def prepare_line(
     line.usual = model.info.get("points_per_char", 18.0) * weigh(text, ink_of) / POINTS_PER_CHARACTER
     return line
 
-# %% ../nbs/50_sampling.ipynb #a452a0f0
+# %% ../nbs/50_sampling.ipynb #4c858edc
 def take_rows(
     state,  # of some lines: a tensor (batch, ...), or a tuple of such
     rows: Tensor,  # indices of those to keep, (rows,)
@@ -161,14 +160,14 @@ def take_rows(
     "The state of some of the lines."
     return map_state(lambda tensor: tensor[rows], state)
 
-# %% ../nbs/50_sampling.ipynb #b05d411a
+# %% ../nbs/50_sampling.ipynb #0f5af944
 def null_first(
     offsets: Tensor,  # normalised, (n, 3)
 ) -> Tensor:  # (n, 1, 3)
     "What a network reads to predict the offsets: the null vector, then all but the last."
     return torch.cat([offsets.new_zeros(1, 3), offsets[:-1]])[:, None]
 
-# %% ../nbs/50_sampling.ipynb #075ec229
+# %% ../nbs/50_sampling.ipynb #e173f047
 def read_prime(
     network: nn.Module,  # of either kind
     offsets: Tensor,  # of the prime, normalised, (n, 3)
@@ -199,7 +198,7 @@ def texts_of(lines: Sequence[Line], like: Tensor) -> TextBatch:
     batch = TextBatch.from_indices([line.text for line in lines])
     return TextBatch(batch.index.to(like.device), batch.mask.to(like))
 
-# %% ../nbs/50_sampling.ipynb #28532a51
+# %% ../nbs/50_sampling.ipynb #3cb260c4
 def drawing_network(network: nn.Module) -> tuple[nn.Module, Tensor]:
     "A network that can be drawn from, and a tensor of its type and device."
     weight = next(network.parameters())
@@ -211,7 +210,7 @@ def drawing_network(network: nn.Module) -> tuple[nn.Module, Tensor]:
         weight = next(network.parameters())
     return network, weight.detach().new_zeros(1, 3)
 
-# %% ../nbs/50_sampling.ipynb #649c1798
+# %% ../nbs/50_sampling.ipynb #b5e07e5e
 CHUNK = 256  # points whose random numbers are drawn at once
 STEPS = 16  # drawn between two looks at which lines have ended; divides CHUNK
 
@@ -236,7 +235,7 @@ def last_weights(window: WindowParameters, lengths: Tensor, reach: int) -> Tenso
     gap = window.kappa.unsqueeze(-1) - places[:, None, None]
     return (window.alpha.unsqueeze(-1) * torch.exp(-window.beta.unsqueeze(-1) * gap.square())).sum(-2)
 
-# %% ../nbs/50_sampling.ipynb #35a3e003
+# %% ../nbs/50_sampling.ipynb #a6810860
 class Batch:
     "Lines that share the steps of a network, all of the same bias."
 
@@ -285,7 +284,7 @@ def take_steps(line: Line, points, finished, weights, trace) -> None:
             return
         line.take(point, past, row[-line.reach :])
 
-# %% ../nbs/50_sampling.ipynb #03de13a9
+# %% ../nbs/50_sampling.ipynb #36103d48
 class Trace(NamedTuple):
     "What a network expected, step by step: row t before it saw row t of the ink's offsets."
 
@@ -308,7 +307,7 @@ def _trace_of_line(line, n):
     outputs, *window = (torch.cat(parts)[rows] for parts in zip(*line.trace, strict=True))
     return _trace_of(outputs, window, len(line.text))
 
-# %% ../nbs/50_sampling.ipynb #a149dd6c
+# %% ../nbs/50_sampling.ipynb #4ee4f12c
 def _ink_of(model, offsets, text="", primed=False):
     "Ink that starts at (0, 0), of normalised offsets."
     ink = Ink.from_offsets(model.scaler.denormalise(offsets.float().cpu().numpy()), text=text)
@@ -317,7 +316,7 @@ def _ink_of(model, offsets, text="", primed=False):
     first, *rest = ink.strokes
     return Ink.from_strokes([stroke - first[1] for stroke in (first[1:], *rest)], text=text)
 
-# %% ../nbs/50_sampling.ipynb #1a45f0ca
+# %% ../nbs/50_sampling.ipynb #ce818bdf
 FEWEST = 0.35  # share of the usual points that a line has at least, or letters are missing
 
 
@@ -339,7 +338,7 @@ class Sample(NamedTuple):
         "Whether it is the whole line; a `Partial` is not."
         return True
 
-# %% ../nbs/50_sampling.ipynb #45005c0e
+# %% ../nbs/50_sampling.ipynb #9fbac0fa
 def went_wrong(line: Line) -> str:
     "What went wrong with a line that another seed may get right."
     if not line.stopped:
@@ -353,7 +352,7 @@ def trouble_of(line: Line) -> str:
     "All that went wrong with a line."
     return "; ".join(fault for fault in (line.trouble, went_wrong(line)) if fault)
 
-# %% ../nbs/50_sampling.ipynb #9d7639d1
+# %% ../nbs/50_sampling.ipynb #ad2f3135
 def sample_of(
     model: InkModel,  # which drew the line
     line: Line,  # as far as it is drawn, a point or more
@@ -365,7 +364,7 @@ def sample_of(
     ink = _ink_of(model, points, line.job.text, line.prime is not None)
     return Sample(ink, line.stopped and whole, _trace_of_line(line, n), trouble_of(line) if whole else "", line.job)
 
-# %% ../nbs/50_sampling.ipynb #5f794e95
+# %% ../nbs/50_sampling.ipynb #c832a275
 @dataclass
 class Partial:
     "A line while it is written: the points that are new since it was last seen."
@@ -376,7 +375,7 @@ class Partial:
     done: bool = False  # never: a `Sample` is
 
 
-def grown(model: InkModel, line: Line) -> Partial | None:
+def _grown(model, line):
     "What is new of a line, None where nothing is."
     seen, x, y = line.seen
     new = line.points[seen : line.sure]
@@ -390,7 +389,7 @@ def grown(model: InkModel, line: Line) -> Partial | None:
     n, start = line.sure, [] if seen or line.prime is not None else [(0.0, 0.0, rows[0, 2] * 0)]
     return Partial(line.job, np.array([*start, *rows]), lambda: sample_of(model, line, n))
 
-# %% ../nbs/50_sampling.ipynb #e808ef9c
+# %% ../nbs/50_sampling.ipynb #0a3badc4
 def stream(
     model: InkModel,  # a synthesis model
     jobs: Iterable[Job],  # what to write; taken as there is room, so that there may be any number of them
@@ -398,16 +397,16 @@ def stream(
     **changes,  # of the settings: `bias=1`, `retry=2`, `growing=True`, ...
 ) -> Iterator[Sample | Partial]:  # lines as they end; with `growing`, what is new of the others after every few steps
     "Write any number of lines, in the memory of a few."
-    check_kind(model, "synthesis", "`sample_ink` draws ink from it")
+    _check_kind(model, "synthesis", "`sample_ink` draws ink from it")
     return Streaming(model, replace(settings, **changes)).run(jobs)
 
 
-def check_kind(model, kind: str, instead: str) -> None:
+def _check_kind(model, kind, instead):
     "A `ValueError` that says what takes such a model."
     if model.kind != kind:
         raise ValueError(f"this takes a {kind} model, but the model is a {model.kind} model: {instead}")
 
-# %% ../nbs/50_sampling.ipynb #81468348
+# %% ../nbs/50_sampling.ipynb #8d58887f
 class Streaming:
     "What `stream` keeps."
 
@@ -453,7 +452,7 @@ class Streaming:
                     self.again.append(self.another(line))
                 else:
                     yield sample
-            elif self.settings.growing and (partial := grown(self.model, line)) is not None:
+            elif self.settings.growing and (partial := _grown(self.model, line)) is not None:
                 yield partial
 
     def another(self, line: Line) -> Line:
@@ -467,7 +466,7 @@ def next_seed(seed: int) -> int:
     "A seed far from those of the lines beside, and never one of them by chance."
     return (seed + 1_000_000_007) % 2**63 if seed < 2**63 else seed - 1_000_000_007
 
-# %% ../nbs/50_sampling.ipynb #87f04dc5
+# %% ../nbs/50_sampling.ipynb #f756d7cf
 def write_samples(
     model: InkModel,  # a synthesis model
     texts: Sequence[str],  # what to write, a line each
@@ -488,7 +487,7 @@ def write_samples(
 
 def _write_all(model, texts, seed, prime, settings):
     "All samples, in the order of their texts."
-    check_kind(model, "synthesis", "`sample_ink` draws ink from it")
+    _check_kind(model, "synthesis", "`sample_ink` draws ink from it")
     texts = list(texts)
     seed = as_seed(seed, count=max(1, len(texts)))
     jobs = [Job(text, seed + i, prime, label=i) for i, text in enumerate(texts)]
@@ -502,7 +501,7 @@ def _words_of_trouble(sample):
     "What is said of it."
     return f"{sample.job.text!r} of seed {sample.job.seed} went wrong: {sample.trouble}"
 
-# %% ../nbs/50_sampling.ipynb #2b08087e
+# %% ../nbs/50_sampling.ipynb #65871f36
 def write(
     model: InkModel,  # from `load_model`
     text: str | Sequence[str],  # a line, or several
@@ -542,7 +541,7 @@ def trace_ink(
     y, _, window = model.network(inputs, TextBatch.from_indices([model.encode(ink.text)]))
     return _trace_of(y[:, 0], [p[:, 0] for p in window], len(ink.text))
 
-# %% ../nbs/50_sampling.ipynb #76629e11
+# %% ../nbs/50_sampling.ipynb #1288dd25
 @torch.no_grad()
 def sample_ink(
     model: InkModel,  # a prediction model
@@ -553,7 +552,7 @@ def sample_ink(
     count: int | None = None,  # how many lines; None is a single one
 ) -> Ink | list[Ink]:  # a list if a count is given
     "Sample ink of no words."
-    check_kind(model, "prediction", "`write` writes a text with it")
+    _check_kind(model, "prediction", "`write` writes a text with it")
     n_points, lines = as_whole("n_points", n_points), as_whole("count", 1 if count is None else count)
     if n_points < 2 or lines < 1:
         raise ValueError(f"there is nothing to draw: n_points {n_points}, count {count}")
@@ -576,7 +575,7 @@ def _begin_wordless(network, lines, like):
     state = read_prime(network, offsets.to(like), 1)  # once for all: it is the same for each
     return map_state(lambda tensor: tensor.repeat(len(lines), *[1] * (tensor.dim() - 1)), state)
 
-# %% ../nbs/50_sampling.ipynb #3414f7dc
+# %% ../nbs/50_sampling.ipynb #59fa623c
 def likely(
     probabilities: Tensor,  # (lines, K)
     top_k: int | None,  # at most so many symbols
@@ -591,7 +590,7 @@ def likely(
         keep &= ranked.cumsum(-1) - ranked < top_p
     return torch.zeros_like(keep).scatter(-1, order, keep)
 
-# %% ../nbs/50_sampling.ipynb #1aaeef1b
+# %% ../nbs/50_sampling.ipynb #f4c2ccb9
 @dataclass(frozen=True)
 class Choice:
     "How symbols of a text are drawn from what is expected."
@@ -607,7 +606,7 @@ class Choice:
         if self.top_p is not None:
             as_number("top_p", self.top_p, low=0, high=1, exclusive=True)
 
-# %% ../nbs/50_sampling.ipynb #8c4af2cc
+# %% ../nbs/50_sampling.ipynb #ad35490d
 @torch.no_grad()
 def draw_symbols(
     model: TextModel,
@@ -630,7 +629,7 @@ def draw_symbols(
         yield symbols
         y, state, _ = network.step(symbols, state)
 
-# %% ../nbs/50_sampling.ipynb #703dd8ba
+# %% ../nbs/50_sampling.ipynb #cb7cbb59
 def stream_text(
     model: TextModel,  # from `load_model("wiki")`, or trained
     prime: str | bytes = "",  # to go on with; it is not part of the answer
@@ -638,7 +637,7 @@ def stream_text(
     **choice,  # fields of `Choice`: `temperature=0.7`, `top_k=40`, `top_p=0.9`
 ) -> Iterator[str]:  # symbol by symbol, without end; bytes are held back until they make a character
     "Sample text, and read it while it comes."
-    check_kind(model, "text", "`write` and `sample_ink` draw ink")
+    _check_kind(model, "text", "`write` and `sample_ink` draw ink")
     symbols = draw_symbols(model, prime, [as_seed(seed)], Choice(**choice))
     return _characters(model.vocabulary, symbols)
 
@@ -652,7 +651,7 @@ def _characters(vocabulary, symbols):
         if text:
             yield text
 
-# %% ../nbs/50_sampling.ipynb #53799167
+# %% ../nbs/50_sampling.ipynb #5f0c520f
 def sample_text(
     model: TextModel,  # from `load_model("wiki")`, or trained
     length: int = 1000,  # symbols to draw: bytes, characters or words, as the model has them
@@ -663,7 +662,7 @@ def sample_text(
     **choice,  # others of `Choice`: `top_k=40`, `top_p=0.9`
 ) -> str | list[str]:  # a list if a count is given; bytes that are no UTF-8 are shown as \ufffd
     "Sample text."
-    check_kind(model, "text", "`write` and `sample_ink` draw ink")
+    _check_kind(model, "text", "`write` and `sample_ink` draw ink")
     length, texts = as_whole("length", length), as_whole("count", 1 if count is None else count)
     if length < 1 or texts < 1:
         raise ValueError(f"there is nothing to draw: length {length}, count {count}")

@@ -124,10 +124,17 @@ def attempt(family: Family, seed: int, number: int, folder: Path) -> tuple[Resul
 
 
 # ---------------------------------------------------------------- many
+def be_strict() -> None:
+    "Numbers that overflow, and nobody says so, are an error; other warnings are not what is looked for."
+    warnings.resetwarnings()
+    warnings.simplefilter("ignore")
+    warnings.simplefilter("error", RuntimeWarning)
+
+
 def work(pipe, plan: Sequence[tuple[str, int]], seed: int, folder: Path) -> None:
     "Go through a plan, saying what comes next, and what became of it."
     signal.signal(signal.SIGPROF, stop)
-    warnings.simplefilter("error", RuntimeWarning)  # numbers that overflow, and nobody says so
+    be_strict()
     room = memory("VmSize") + ROOM
     resource.setrlimit(resource.RLIMIT_AS, (room, room))
     for name, number in plan:
@@ -245,7 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.only:
         name, _, number = given.only.rpartition(":")
         signal.signal(signal.SIGPROF, stop)
-        warnings.simplefilter("error", RuntimeWarning)
+        be_strict()
         folder = given.keep or Path(tempfile.mkdtemp())
         result, error = attempt(FAMILIES[name], given.seed, int(number), folder)
         if error is not None:

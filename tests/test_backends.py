@@ -1,4 +1,4 @@
-"""Every backend against the plain code, its oracle: outputs, states and all derivatives, at any size; and what is served by whom."""
+"""Every backend against the plain code, its oracle: outputs, states and all derivatives, at any size."""
 
 import importlib
 

@@ -242,7 +242,9 @@ def test_perplexity_of_words_is_exact():
 def test_dynamic_evaluation_equals_a_plain_loop():
     model, symbols = TextModel(network_of(5), letters()), random_symbols(64)
     trained = [p.detach().clone() for p in model.network.parameters()]
-    losses = [part.nats for part in sequence_losses(model, Streams(symbols, 1, 16, 0), Dynamic("sgd", 0.05, momentum=0.5))]
+    losses = [
+        part.nats for part in sequence_losses(model, Streams(symbols, 1, 16, 0), Dynamic("sgd", 0.05, momentum=0.5))
+    ]
     assert all(map(torch.equal, trained, model.network.parameters()))
     oracle, state, expected = model.network, None, []
     optimizer = torch.optim.SGD(oracle.parameters(), 0.05, momentum=0.5)

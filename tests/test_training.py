@@ -97,7 +97,10 @@ def test_every_batch_is_seen_once_a_pass_and_stages_follow_each_other(tmp_path):
     for batch, points, lines in trainer.task.batches(trainer.progress):
         assert (points, lines) == (int(batch.mask.sum()), batch.mask.shape[1])
         seen.append((trainer.progress.stage, trainer.progress.epoch, lines))
-        trainer.progress.position, trainer.progress.points = trainer.progress.position + 1, trainer.progress.points + points
+        trainer.progress.position, trainer.progress.points = (
+            trainer.progress.position + 1,
+            trainer.progress.points + points,
+        )
     assert [stage for stage, _, _ in seen] == sorted(stage for stage, _, _ in seen)
     assert {stage for stage, _, _ in seen} == {0, 1}
     passes = {}

@@ -183,26 +183,45 @@ class Camera:
         return cropped(Image.open(io.BytesIO(self.page.locator("#it").screenshot())).convert("RGB"))
 
 
+def runs_of(paths: list[Path]):
+    "Each notebook with the file of its run, a few at a time; what failed is said and left out."
+    from execute import NotebookError, execute
+
+    while paths:
+        some, paths = paths[:4], paths[4:]
+        try:
+            yield from execute(some).items()
+        except NotebookError as error:
+            print(error, file=sys.stderr)
+            if len(some) > 1:  # those beside it are not to blame
+                for path in some:
+                    yield from runs_of([path])
+
+
+def make_picture(path: Path, place: Path, camera: Camera, write: bool) -> None:
+    "The picture of a notebook that was run; the notebook shows it from now on if that is asked for."
+    import nbformat
+
+    if (found := key_output(nbformat.read(place, as_version=4))) is None:
+        print(f"{path.name}: there is no picture in it", file=sys.stderr)
+        return
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    picture_of(path).write_bytes(packed(camera.take(*found), code_digest(notebook)))
+    print(f"{picture_of(path).relative_to(ROOT)}: {picture_of(path).stat().st_size} bytes", flush=True)
+    if write:
+        notebook = with_picture_shown(notebook, path.stem, what_is_seen(*found))
+        path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def make_pictures(paths: list[Path], write: bool) -> None:
     "Run notebooks, and make their pictures."
-    import nbformat
     from browser import chromium, tab
-    from execute import execute
 
     PICTURES.mkdir(exist_ok=True)
-    places = execute(paths)
     with chromium() as browser, tab(browser, width=WIDTH + 60, height=600) as page:
         camera = Camera(page)
-        for path, place in places.items():
-            if (found := key_output(nbformat.read(place, as_version=4))) is None:
-                print(f"{path.name}: there is no picture in it", file=sys.stderr)
-                continue
-            notebook = json.loads(path.read_text(encoding="utf-8"))
-            picture_of(path).write_bytes(packed(camera.take(*found), code_digest(notebook)))
-            print(f"{picture_of(path).relative_to(ROOT)}: {picture_of(path).stat().st_size} bytes")
-            if write:
-                notebook = with_picture_shown(notebook, path.stem, what_is_seen(*found))
-                path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        for path, place in runs_of(paths):
+            make_picture(path, place, camera, write)
         assert not page.strangers, f"pictures asked the network for {page.strangers}"
 
 

@@ -1,9 +1,9 @@
-"""Do lines end as they should? Words that end in all kinds of letters, each with many seeds, and a picture of their ends.
+"""Do lines end as they should? Words that end in all kinds of letters, with many seeds, and a picture of the ends.
 
     python tools/line_ends.py --seeds 200 --sheet ends.png --json ends.json
     python tools/line_ends.py --seeds 200 --stop paper
 
-Judged by other means than those by which lines are ended. A mark too many: the last stroke is small and touches nothing,
+Judged by other means than those by which lines are ended. A mark too many: the last stroke is small, touches nothing,
 and the word has no letter that would want it. Cut: the line ends in the middle of a stroke just as the window passes,
 though the network was sure that the pen goes on; or its last letter has less than 45 % of its usual points. Failed: the
 line says so itself. Another letter after the word has no such sign; for that the pictures should be looked at.
