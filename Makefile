@@ -10,7 +10,7 @@ LAB ?=
 GRAVES_CACHE ?= $(CURDIR)/.cache/graves_nb
 export GRAVES_CACHE
 
-.PHONY: demo test lint notebooks export lab pictures docs clean
+.PHONY: demo test lint notebooks export lab pictures key-pictures docs audit clean
 
 demo: $(VENV)/run  ## write a line of handwriting with the shipped model
 	@$(BIN)/graves write "$(TEXT)" -o demo.svg --bias 1.5 --seed 0 >/dev/null
@@ -22,23 +22,33 @@ test: $(VENV)/test notebooks lint  ## all that continuous integration runs
 	$(BIN)/python -m pytest
 
 notebooks: $(VENV)/dev  ## fail where the notebooks and graves_nb/ disagree, or a notebook is not clean
-	@$(BIN)/python tests/check_notebooks.py
+	@$(BIN)/python tools/check_notebooks.py
+	@$(BIN)/python tools/list_notebooks.py
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 export: $(VENV)/dev  ## clean the notebooks, and write graves_nb/ from them
-	@$(BIN)/python tests/check_notebooks.py --write
+	@$(BIN)/python tools/check_notebooks.py --write
+	@$(BIN)/python tools/list_notebooks.py --write
+	@$(BIN)/python docs/figures.py
 
 lab: $(VENV)/dev  ## JupyterLab on the Studio, with the other notebooks beside it
 	$(BIN)/graves lab nbs -- $(LAB)
 
 pictures: docs  ## the widgets and the site in a browser, light and dark, into docs/images
-	$(BIN)/python tests/pictures.py
+	$(BIN)/python tools/pictures.py
+
+key-pictures: $(VENV)/docs  ## what each notebook shows where it is only looked at, if its code has changed
+	$(BIN)/python tools/key_pictures.py --write
 
 docs: $(VENV)/docs  ## the site, from the notebooks, into _site
 	@$(BIN)/python docs/build.py _site
+
+audit: $(VENV)/base  ## known vulnerabilities of the versions that are installed, by the advisories of the registry
+	@$(BIN)/pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --progress-spinner off
 
 clean:
 	rm -rf $(VENV) build dist _docs _proc _site *.egg-info .cache .pytest_cache .ruff_cache .hypothesis demo.svg demo.png

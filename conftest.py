@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent
-sys.path.append(str(ROOT / "docs"))
+sys.path += [str(ROOT / "docs"), str(ROOT / "tools")]
 
 from execute import SECONDS, NotebookError, execute  # noqa: E402
 

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
 from execute import NotebookError, execute  # noqa: E402
+from figures import plain  # noqa: E402
 from pages import page_of, public_names  # noqa: E402
 
 WORK = ROOT / ".cache" / "docs"
@@ -41,6 +42,7 @@ GUIDES = (
     "speed",
     "comparison",
     "gallery",
+    "extending",
     "contributing",
     "changelog",
 )
@@ -56,7 +58,7 @@ BROWSER = {  # what the pages load, from packages that docs/package.json names
 def notebooks() -> list[Path]:
     "Those of the site, in the order of the design."
     found = [*ROOT.glob("nbs/[0-9]*.ipynb"), *ROOT.glob("nbs/experiments/*.ipynb")]
-    return [*sorted(found), *(ROOT / "nbs" / f"{name}.ipynb" for name in ("index", "studio", "gallery"))]
+    return [*sorted(found), *(ROOT / "nbs" / f"{name}.ipynb" for name in ("index", "studio", "gallery", "extending"))]
 
 
 def vendor(folder: Path) -> None:
@@ -82,7 +84,7 @@ def vendor(folder: Path) -> None:
 def live(folder: Path) -> None:
     "What the page that writes needs: the network, all else there is to know as JSON; and the line of the first page."
     from graves_nb.export import animated_svg, export_onnx
-    from graves_nb.pretrained import DEFAULT_MODEL, MODELS, list_styles, load_model, load_style
+    from graves_nb.pretrained import DEFAULT_MODEL, MODELS, list_hands, load_hand, load_model
     from graves_nb.sampling import prime_offsets, write
 
     made_of = [ROOT / "graves_nb" / "export.py", MODELS / DEFAULT_MODEL / "model.safetensors", Path(__file__)]
@@ -90,7 +92,7 @@ def live(folder: Path) -> None:
     if seen.exists() and seen.read_text() == now:
         return
     model = load_model()
-    config, hands = model.network.config, [load_style(name) for name in list_styles()]
+    config, hands = model.network.config, [load_hand(name) for name in list_hands()]
     export_onnx(model, folder / "live.onnx", LIVE_WEIGHTS)
     offsets = [[[round(v, 6) for v in row] for row in prime_offsets(model, hand).tolist()] for hand in hands]
     about = dict(
@@ -98,9 +100,10 @@ def live(folder: Path) -> None:
         cells=config.hidden_size,
         layers=config.n_layers,
         window=config.n_window,
+        pace=model.info.get("points_per_char", 18.0),
         styles=[
             dict(name=name, text=hand.text.strip(), offsets=rows)
-            for name, hand, rows in zip(list_styles(), hands, offsets, strict=True)
+            for name, hand, rows in zip(list_hands(), hands, offsets, strict=True)
         ],
     )
     (folder / "hero.svg").write_text(animated_svg(write(model, **HERO), width=4))
@@ -186,12 +189,12 @@ def sources(folder: Path, places: dict[Path, Path]) -> None:
             cell.id = f"cell-{number}"
         put(str(name), nbformat.writes(page))
     for path in sorted((ROOT / "docs").glob("*.md")):
-        text = path.read_text(encoding="utf-8").replace("<!-- legibility -->", legibility())
+        text = plain(path.read_text(encoding="utf-8")).replace("<!-- legibility -->", legibility())
         put(path.name, moved(text))
     for name in ("CONTRIBUTING", "CHANGELOG"):
         put(f"{name.lower()}.md", moved((ROOT / f"{name}.md").read_text(encoding="utf-8")))
     for path in sorted((ROOT / "graves_nb" / "models").glob("*/card.md")):
-        card = re.sub(r"\]\(\.\./([\w-]+)/card\.md\)", r"](\1.md)", path.read_text(encoding="utf-8"))
+        card = re.sub(r"\]\(\.\./([\w-]+)/card\.md\)", r"](\1.md)", plain(path.read_text(encoding="utf-8")))
         put(f"models/{path.parent.name}.md", card)
     put("names.md", index_of_names(names))
     for path in [*(ROOT / "docs" / "images").glob("*"), ROOT / "docs" / "bench.json"]:
@@ -205,7 +208,7 @@ def sources(folder: Path, places: dict[Path, Path]) -> None:
 
 
 def legibility() -> str:
-    "The figures of tests/legibility.py for each way to store the weights, as a table; of those that were measured."
+    "The figures of tools/legibility.py for each way to store the weights, as a table; of those that were measured."
     rows = [
         "| weights | bias | sentences | character error rate (95 %) | read without an error |",
         "|---|---|---|---|---|",

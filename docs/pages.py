@@ -2,6 +2,7 @@
 
 import html
 import importlib
+import inspect
 import itertools
 import json
 import re
@@ -11,21 +12,25 @@ import nbformat
 import plotly.io
 from nbformat.v4 import new_markdown_cell, new_output
 
-from graves_nb.plots import CLEAR, GRID, NEUTRAL
+from graves_nb.plots import BLUE, CLEAR, GRID, NEUTRAL
 
 VIEW, STATE = "application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json"
 FIGURE = "application/vnd.plotly.v1+json"
 FIT = ".Fit"  # has nothing to show either, wherever it is defined
 FIGURE_ID = "figure-number"  # until the page is whole, and its figures are counted
+SHOWN = re.compile(r"!\[[^\]]*\]\(pictures/[\w-]+\.png\)")  # a key picture, for who only looks at the notebook
 SILENT = {"LinkModel", "DirectionalLinkModel", "LayoutModel", "ButtonModel"}  # nothing to see without a kernel
 
 
 def public_names(package: Path) -> dict[str, str]:
-    "Every public name of the package with its module; a name that two modules share is left out."
+    "Every public name of the package with the module that defines it; a name that two modules define is left out."
     found: dict[str, list[str]] = {}
     for path in sorted(package.glob("[a-z]*.py")):
-        for name in importlib.import_module(f"{package.name}.{path.stem}").__all__:
-            found.setdefault(name, []).append(f"{package.name}.{path.stem}")
+        module = importlib.import_module(f"{package.name}.{path.stem}")
+        for name in module.__all__:
+            thing = getattr(module, name)
+            if not (inspect.isclass(thing) or inspect.isfunction(thing)) or thing.__module__ == module.__name__:
+                found.setdefault(name, []).append(module.__name__)
     return {name: modules[0] for name, modules in found.items() if len(modules) == 1}
 
 
@@ -57,6 +62,10 @@ def definition_cells(source: str, module: str, names: set[str]) -> list:
     return [new_markdown_cell("\n\n".join(blocks))] if blocks else []
 
 
+SCROLLS = """if (matchMedia("(pointer: coarse)").matches)
+    Plotly.relayout("{plot_id}", { dragmode: false });"""  # a finger that moves over a figure scrolls the page
+
+
 def table_html(trace: dict) -> str:
     "A plotly table as one of the page."
     columns = [[str(cell) for cell in column] for column in trace["cells"]["values"]]
@@ -75,10 +84,21 @@ def figure_html(figure: dict, root: str) -> str:
     layout.update(autosize=True)
     layout.pop("width", None)
     on_any_page(layout)
-    options = dict(include_plotlyjs=False, full_html=False, validate=False, div_id=FIGURE_ID)
+    figure["data"] = [without_white(trace) for trace in figure["data"]]
+    options = dict(include_plotlyjs=False, full_html=False, validate=False, div_id=FIGURE_ID, post_script=SCROLLS)
     config = dict(displaylogo=False, responsive=True, showSendToCloud=False)
     body = plotly.io.to_html(figure, config=config, **options)
     return f'<script src="{root}_static/plotly.min.js"></script><div class="figure">{body}</div>'
+
+
+def without_white(trace: dict) -> dict:
+    "A map of colours that begin with white, as one that begins with nothing: no white box on a dark page."
+    colour = str((trace.get("colorscale") or [[0, ""]])[0][1])
+    first = [int(part) for part in re.findall(r"\d+", colour)[:3]] if colour.startswith("rgb(") else []
+    if not str(trace.get("type")).startswith(("heatmap", "contour")) or not first or min(first) < 240:
+        return trace
+    red, green, blue = (int(BLUE[i : i + 2], 16) for i in (1, 3, 5))
+    return trace | dict(colorscale=[[0, f"rgba({red}, {green}, {blue}, 0)"], [1, f"rgb({red}, {green}, {blue})"]])
 
 
 def on_any_page(layout: dict) -> None:
@@ -209,6 +229,8 @@ def page_of(source: Path, executed: Path, names: dict[str, str], root: str = "")
     outputs = iter([cell.outputs for cell in run.cells if cell.cell_type == "code"])
     module, cells = None, []
     for cell in notebook.cells:
+        if SHOWN.fullmatch(cell.source.strip()):  # here the notebook was run
+            continue
         if cell.cell_type != "code":
             cell.source = link_names(cell.source, names).replace("](../docs/", "](").replace("](../nbs/", "](")
             cells.append(cell)
@@ -226,6 +248,7 @@ def page_of(source: Path, executed: Path, names: dict[str, str], root: str = "")
             cells += signatures
             if signatures or re.match(r"(import|from) ", cell.source):
                 cell.metadata.tags = ["hide-input"]
+        cell.source = re.sub(r"^#\| *key\n", "", cell.source)
         cells.append(cell)
     number_figures(cells)
     notebook.cells = cells

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .checks import as_text
 from .texts import unwritable
 
 # %% ../nbs/11_alphabet.ipynb #05-005
@@ -24,7 +25,9 @@ class Alphabet:
     fold: bool = False  # whether one more, last label stands for every other character (sec. 5.2)
 
     def __post_init__(self):
-        if not self.symbols or len(set(self.symbols)) != len(self.symbols):
+        if not isinstance(self.fold, bool):
+            raise ValueError(f"fold is True or False, got {self.fold!r}")
+        if not as_text("symbols", self.symbols) or len(set(self.symbols)) != len(self.symbols):
             raise ValueError(f"an alphabet needs characters, each once, got {self.symbols!r}")
 
     def __len__(self) -> int:
@@ -50,7 +53,7 @@ def encode(
     text: str,
 ) -> Tensor:  # indices, (len(text),), int64
     "The characters of a text as indices."
-    if not text:
+    if not as_text("the text", text):
         raise ValueError("the text is empty: there is nothing to write")
     if alphabet.unknown(text):
         raise unwritable(text, alphabet.symbols)

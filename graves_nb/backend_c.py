@@ -7,10 +7,12 @@ __all__ = ['BACKEND', 'CBackend']
 
 # %% ../nbs/34_backend_c.ipynb #a08e3b42
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import native
-from .backend_torch import TorchBackend
+from .alphabet import TextBatch
+from .backend_torch import Steps, TorchBackend
+from .drawing import Drawn
 from .drawing_c import draw_in_c
 from .native import call
 from .sequence import LoopDerivatives, LSTMGradients, LSTMLoop, LSTMTape, WindowGradients, WindowLoop, WindowTape
@@ -76,11 +78,7 @@ class CBackend(TorchBackend):
     "Sequences and drawing by compiled code."
 
     equations = TorchBackend.equations | {"prediction", "synthesis", "mixture"}  # the last three for drawing
-    cell_forward_ = staticmethod(cell_forward_)
-    cell_backward_ = staticmethod(cell_backward_)
-    window_forward_ = staticmethod(window_forward_)
-    window_backward_ = staticmethod(window_backward_)
-    draw = staticmethod(draw_in_c)
+    steps = Steps(cell_forward_, cell_backward_, window_forward_, window_backward_)
 
     def serves(
         self,
@@ -184,6 +182,19 @@ class CBackend(TorchBackend):
 
         native.share_rows(batch, work)
         return LoopDerivatives(dgates, dhw, parts[:, :3].sum(0), dp, dkappa)
+
+
+    def draw(
+        self,
+        network: nn.Module,  # a network of ink with a mixture head
+        state: tuple,  # before the first step
+        x: Tensor,  # the last offset of each line, normalised, (lines, 3)
+        draws: Tensor,  # rows of `random_draws`, (lines, steps, 4)
+        bias: float = 0.0,  # sharpens the mixture, (61, 62)
+        text: TextBatch | None = None,  # of each line, for a network that reads one
+    ) -> Drawn:
+        "Many steps of the pen in one call."
+        return draw_in_c(network, state, x, draws, bias, text)
 
 
 BACKEND = CBackend()  # as `find_backend` knows it

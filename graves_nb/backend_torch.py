@@ -4,9 +4,12 @@
 
 # %% auto #0
 __all__ = ['BACKEND', 'product', 'add_product_', 'cell_forward_', 'cell_backward_', 'window_forward_', 'window_backward_',
-           'TorchBackend']
+           'Steps', 'TorchBackend']
 
 # %% ../nbs/33_backend_torch.ipynb #3198e882
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -131,14 +134,20 @@ def window_backward_(
     dp[:, k : 2 * k] = -p[:, k : 2 * k] * terms.mul_(gap).sum(-1)
     dp[:, 2 * k :] = dkappa * p[:, 2 * k :]
 
+# %% ../nbs/33_backend_torch.ipynb #ee686afa
+class Steps(NamedTuple):
+    "The steps that loops are made of, each in place."
+
+    cell_forward: Callable  # as `cell_forward_`
+    cell_backward: Callable  # as `cell_backward_`
+    window_forward: Callable  # as `window_forward_`
+    window_backward: Callable  # as `window_backward_`
+
 # %% ../nbs/33_backend_torch.ipynb #cfa5038d
 class TorchBackend(SequenceBackend):
     "Sequences by torch's operations, step after step, without autograd's help."
 
-    cell_forward_ = staticmethod(cell_forward_)
-    cell_backward_ = staticmethod(cell_backward_)
-    window_forward_ = staticmethod(window_forward_)
-    window_backward_ = staticmethod(window_backward_)
+    steps = Steps(cell_forward_, cell_backward_, window_forward_, window_backward_)
 
     def serves(
         self,
@@ -176,7 +185,7 @@ class TorchBackend(SequenceBackend):
         recurrent = loop.recurrent.to(loop.dtype).t()
         for t, gates in enumerate(tape.gates):
             add_product_(gates, tape.h[t], recurrent, loop.dtype)
-            self.cell_forward_(gates, tape.c[t : t + 2], tape.h[t + 1], loop.peephole)
+            self.steps.cell_forward(gates, tape.c[t : t + 2], tape.h[t + 1], loop.peephole)
 
     def lstm_backward(
         self,
@@ -188,7 +197,7 @@ class TorchBackend(SequenceBackend):
         dgates, dh, dpeephole = tape.gates.clone(), torch.zeros_like(tape.h[0]), torch.zeros_like(loop.peephole)
         recurrent = loop.recurrent.to(loop.dtype)
         for t in reversed(range(len(dgates))):
-            self.cell_backward_(dgates[t], tape.c[t : t + 2], dh, given.h_out[t], given.c, dpeephole, loop)
+            self.steps.cell_backward(dgates[t], tape.c[t : t + 2], dh, given.h_out[t], given.c, dpeephole, loop)
             product(dgates[t], recurrent, loop.dtype, out=dh)
         return LoopDerivatives(dgates, dh, dpeephole)
 
@@ -202,9 +211,9 @@ class TorchBackend(SequenceBackend):
         for t, gates in enumerate(tape.gates):
             add_product_(gates, tape.hw[t], recurrent, loop.dtype)
             h, w = tape.hw[t + 1, :, :n], tape.hw[t + 1, :, n:]
-            self.cell_forward_(gates, tape.c[t : t + 2], h, loop.peephole)
+            self.steps.cell_forward(gates, tape.c[t : t + 2], h, loop.peephole)
             tape.p[t].addmm_(h, loop.window.t())
-            self.window_forward_(tape.p[t], tape.kappa[t], tape.kappa[t + 1], loop.index, loop.mask, w)
+            self.steps.window_forward(tape.p[t], tape.kappa[t], tape.kappa[t + 1], loop.index, loop.mask, w)
 
     def window_backward(
         self,
@@ -218,9 +227,9 @@ class TorchBackend(SequenceBackend):
         recurrent, n = loop.recurrent.to(loop.dtype), tape.c.shape[-1]
         for t in reversed(range(len(dgates))):
             dkappa += given.kappa_out[t]
-            self.window_backward_(dp[t], dkappa, dhw[:, n:], given.w_out[t], tape.p[t], tape.kappa[t + 1], loop.index, loop.mask)
+            self.steps.window_backward(dp[t], dkappa, dhw[:, n:], given.w_out[t], tape.p[t], tape.kappa[t + 1], loop.index, loop.mask)
             given.h_out[t].addmm_(dp[t], loop.window)
-            self.cell_backward_(dgates[t], tape.c[t : t + 2], dhw[:, :n], given.h_out[t], given.c, dpeephole, loop)
+            self.steps.cell_backward(dgates[t], tape.c[t : t + 2], dhw[:, :n], given.h_out[t], given.c, dpeephole, loop)
             product(dgates[t], recurrent, loop.dtype, out=dhw)
         return LoopDerivatives(dgates, dhw, dpeephole, dp, dkappa)
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .alphabet import TextBatch
+from .checks import as_number
 from .contracts import map_state, state_tensors
 from .corpus import TextPiece
 from .ink import Ink, OffsetScaler, pad_batch
@@ -85,6 +86,7 @@ def vary(
     generator: torch.Generator,  # of the change
 ) -> Example:
     "The same line by a slightly other hand."
+    amount = as_number("amount", amount, 0, 10)
     slant, width, height = (amount * torch.randn(3, generator=generator)).tolist()
     mean, std = torch.tensor(scaler.mean), torch.tensor(scaler.std)
     dx, dy = (example.offsets[:, :2] * std + mean).unbind(1)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SIZES', 'PEAK', 'SCALE', 'TorchPrediction', 'TorchSynthesis', 'Case', 'make_batch', 'update', 'training_cases',
            'sampling_case', 'product_cases', 'product_plan', 'other_load', 'measure', 'peak_memory', 'growth',
-           'scaling', 'bench', 'processor', 'describe', 'bench_figure']
+           'scaling', 'bench', 'serving', 'processor', 'describe', 'bench_figure']
 
 # %% ../nbs/72_bench.ipynb #53-002
 import os
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -24,11 +25,10 @@ from torch import Tensor, nn
 
 from . import __version__, native
 from .alphabet import TextBatch
+from .contracts import BACKENDS, Output, find_backend
 from .drawing import draw_points
-from .mixture import mixture_loss, random_draws
 from .native import flush_denormals
-from .prediction import PredictionConfig, PredictionNetwork
-from .softmax import softmax_loss
+from .prediction import PredictionConfig, PredictionNetwork, make_head
 from .synthesis import SynthesisConfig, SynthesisNetwork
 from .batches import InkBatch
 from .training import has_fast_bf16, keep_freed_memory
@@ -42,7 +42,7 @@ class TorchPrediction(nn.Module):
         config: PredictionConfig,  # sizes
     ):
         super().__init__()
-        self.config, n = config, config.hidden_size
+        self.config, self.head, n = config, make_head(config), config.hidden_size
         self.layers = nn.ModuleList(nn.LSTM(config.input_size + (n if i else 0), n) for i in range(config.n_layers))
         self.output = nn.Linear(n * config.n_layers, config.output_size)
 
@@ -50,13 +50,15 @@ class TorchPrediction(nn.Module):
         self,
         x,  # inputs, (time, batch, features), or symbols, (time, batch)
         text=None,  # it reads none
-    ):
+        state=None,  # always begins anew
+    ) -> Output:  # over the sequence
+        "A whole sequence at once."
         if not x.is_floating_point():
             x = nn.functional.one_hot(x, self.config.input_size).to(self.output.weight.dtype)
         outputs = []
         for layer in self.layers:
             outputs.append(layer(torch.cat([x, *outputs[-1:]], dim=-1))[0])
-        return self.output(torch.cat(outputs, dim=-1)), None
+        return Output(self.output(torch.cat(outputs, dim=-1)), ())
 
 # %% ../nbs/72_bench.ipynb #53-006
 class TorchSynthesis(nn.Module):
@@ -67,11 +69,11 @@ class TorchSynthesis(nn.Module):
         config: SynthesisConfig,  # sizes
     ):
         super().__init__()
-        self.config, n = config, config.hidden_size
+        self.config, self.head, n = config, make_head(config), config.hidden_size
         size = 3 + config.n_chars
         self.cell, self.window = nn.LSTMCell(size, n), nn.Linear(n, 3 * config.n_window)
         self.layers = nn.ModuleList(nn.LSTM(size + n, n) for _ in range(config.n_layers - 1))
-        self.output = nn.Linear(n * config.n_layers, 1 + 6 * config.n_mixtures)
+        self.output = nn.Linear(n * config.n_layers, self.head.size)
 
     def _first(self, x, text):
         "The first layer and the window, step by step."
@@ -91,12 +93,14 @@ class TorchSynthesis(nn.Module):
         self,
         x,  # offsets, (time, batch, 3)
         text,  # of each line
-    ):
+        state=None,  # always begins anew
+    ) -> Output:  # over the sequence
+        "A whole sequence at once."
         h, w = self._first(x, text)
         outputs = [h]
         for layer in self.layers:
             outputs.append(layer(torch.cat([x, w, outputs[-1]], dim=-1))[0])
-        return self.output(torch.cat(outputs, dim=-1)), None
+        return Output(self.output(torch.cat(outputs, dim=-1)), ())
 
 # %% ../nbs/72_bench.ipynb #53-008
 class Case(NamedTuple):
@@ -133,8 +137,8 @@ def update(
     "What an update costs, but for the optimiser: the loss and its gradient."
     network.zero_grad(set_to_none=True)
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        y = network(x, text)[0]
-    loss = (mixture_loss if target.is_floating_point() else softmax_loss)(y.float(), target).sum()
+        y = network(x, text).y
+    loss = network.head.loss(y.float(), target).sum()
     loss.backward()
     return loss.item()
 
@@ -183,7 +187,7 @@ def sampling_case(
         for p in network.parameters():
             p.copy_(p.half())
     text = () if kind == "prediction" else (make_batch(1, lines).text,)
-    draws = torch.stack([random_draws(steps, torch.Generator().manual_seed(i)) for i in range(lines)])
+    draws = torch.stack([network.head.draws(steps, torch.Generator().manual_seed(i)) for i in range(lines)])
     x = torch.zeros(lines, 3)
 
     def run():
@@ -395,9 +399,15 @@ def bench(
     busy = None if before is None else max(before, after) > 0.2
     return dict(
         results=results, growth=grown, processes=shared, memory=memory, quick=quick, busy=busy, load_before=before, load_after=after,
-        threads=torch.get_num_threads(), compiled=native.library() is not None, bf16=has_fast_bf16(), processor=processor(),
+        threads=torch.get_num_threads(), backend=serving(), compiled=native.library() is not None, bf16=has_fast_bf16(), processor=processor(),
         versions=dict(graves_nb=__version__, torch=torch.__version__, python=platform.python_version()),
     )  # fmt: skip
+
+
+def serving() -> str:
+    "The backend that runs float32 sequences here, by its name; \"plain\" where there is none."
+    found = find_backend(torch.zeros(1))
+    return next((name for name, module in BACKENDS.items() if import_module(module).BACKEND is found), "plain")
 
 
 def processor() -> str:
@@ -413,7 +423,7 @@ def describe(
     result: dict,  # from `bench`
 ) -> str:
     "The figures as text; says when they are worthless."
-    lines = [f"{result['processor']}, {result['threads']} threads, torch {result['versions']['torch']}"]
+    lines = [f"{result['processor']}, {result['threads']} threads, torch {result['versions']['torch']}, backend {result['backend']}"]
     lines += [f"{r['name']:56}{r['median']:>9,} {r['unit']:9} ({r['low']:,} to {r['high']:,})" for r in result["results"]]
     rates = {r["name"]: r["median"] for r in result["results"]}
     for name, rate in rates.items():

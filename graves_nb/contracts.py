@@ -128,6 +128,8 @@ def _register(known, name, kind, parts):
 
     def decorate(cls):
         check_parts(cls, kind, parts)
+        if not hasattr(cls, "equations"):  # it need not be a `Part`
+            cls.equations = ""
         known[name] = cls
         return cls
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .alphabet import TextBatch
-from .contracts import find_backend
+from .contracts import find_backend, map_state
 from .synthesis import check_text
 from .window import WindowParameters, window_phi
 
@@ -25,7 +25,7 @@ def has_finished(
     "Whether phi(t, U + 1) exceeds phi(t, u) for every character u of the text (sec. 5.3)."
     phi = window_phi(window, int(lengths.max()) + 1)
     after = phi.gather(1, lengths[:, None])
-    inside = torch.arange(phi.shape[1]) < lengths[:, None]
+    inside = torch.arange(phi.shape[1], device=phi.device) < lengths[:, None]
     return (after > phi.masked_fill(~inside, float("-inf"))).all(1)
 
 # %% ../nbs/29_drawing.ipynb #17-010
@@ -82,6 +82,28 @@ def check_drawing(
     if text is not None:
         check_text(network.config, x[None], text)
 
+# %% ../nbs/29_drawing.ipynb #96be8bf0
+def drawing_backend(network: nn.Module, x: Tensor):
+    "Who draws with such a network fast; None where it has to be the plain way."
+    window = [network.window] if network.reads_text else []
+    return find_backend(x, network, *network.layers, *window, network.head)
+
+
+def lines_apart(network: nn.Module, x: Tensor) -> bool:
+    "Whether lines have to be drawn, and primes to be read, each by itself, to come out the same in any company."
+    return drawing_backend(network, x) is None
+
+# %% ../nbs/29_drawing.ipynb #20bb225e
+def draw_apart(network, state, x, draws, bias, text) -> Drawn:
+    "`draw_points_plain` for one line after the other, each with its own text and no padding."
+    lines = []
+    for i in range(len(x)):
+        row = map_state(lambda tensor, i=i: tensor[i : i + 1].clone(), (state, x, draws))
+        own = None if text is None else map_state(lambda tensor, i=i: tensor[i : i + 1, : text.lengths[i]].clone(), text)
+        lines.append(draw_points_plain(network, *row, bias, own))
+    parts = [*zip(*lines, strict=True)]
+    return Drawn(*(None if part[0] is None else map_state(lambda *rows: torch.cat(rows), *part) for part in parts))
+
 # %% ../nbs/29_drawing.ipynb #17-026
 def draw_points(
     network: nn.Module,  # with a head that draws points
@@ -93,6 +115,6 @@ def draw_points(
 ) -> Drawn:
     "Draw the next points of some lines, in one call."
     check_drawing(network, x, draws, bias, text)
-    window = [network.window] if network.reads_text else []
-    fast = find_backend(x, network, *network.layers, *window, network.head)
-    return (draw_points_plain if fast is None else fast.draw)(network, state, x, draws, bias, text)
+    if lines_apart(network, x):
+        return draw_apart(network, state, x, draws, bias, text)
+    return drawing_backend(network, x).draw(network, state, x, draws, bias, text)

@@ -8,7 +8,6 @@ __all__ = ['Evaluation', 'SequenceLoss', 'sequence_losses', 'evaluate', 'digest'
 # %% ../nbs/46_evaluation.ipynb #30-002
 import contextlib
 import hashlib
-import math
 import platform
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +18,7 @@ import numpy as np
 import torch
 
 from . import __version__
+from .checks import as_whole
 from .batches import collate, judged, make_examples, masked_nats, read_piece
 from .corpus import Sentences, Streams, Symbols, TextPiece
 from .dynamic import Dynamic, Squares, adapting, piece_loss
@@ -182,6 +182,9 @@ def evaluate(
     end: int | None = None,  # of text: the symbol that ends a sentence, where each sentence is a sequence (`Corpus.end`)
 ) -> Evaluation:
     "Log-loss and squared error on ink; bits per character, perplexity and error rate on text."
+    for name, value in (("batch_size", batch_size), ("length", length)):
+        if value is not None:
+            as_whole(name, value, low=1)
     if model.network.head.predicts == "offsets":
         if dynamic is not None:
             raise ValueError("dynamic evaluation is for text: this is a model of ink")

@@ -8,12 +8,10 @@ __all__ = ['WEIGHTS', 'StepGraph', 'first_inputs', 'export_onnx', 'open_onnx', '
 
 # %% ../nbs/70_export.ipynb #50-002
 import contextlib
-import html
 import json
 import logging
 import math
 import warnings
-from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
@@ -22,13 +20,67 @@ import torch
 from torch import Tensor, nn
 
 from .alphabet import Alphabet, TextBatch
+from .contracts import config_dict
 from .files import replacing
 from .ink import Ink, OffsetScaler
-from .lstm import lstm_cell
-from .mixture import sample_mixture, split_outputs
+from .inkml import xml_text
+from .lstm import LSTMState, lstm_cell
+from .mixture import MixtureHead
 from .model import Model, ModelFileError
-from .sampling import Sample, null_first, prepare_line, prime_offsets, sample_of
+from .sampling import Job, Sample, Settings, null_first, prepare_line, sample_of
 from .window import window_parameters, window_phi
+
+# %% ../nbs/70_export.ipynb #01fb2b7b
+HAVE_FORM = {"network": ("prediction", "synthesis"), "layers": ("peephole-lstm",), "head": ("mixture", "softmax"), "window": ("soft-window",)}
+
+
+def check_form(
+    network: nn.Module,  # of any model
+) -> None:
+    "Say which parts of a network have no form as a graph: those whose equations are not the paper's."
+    parts = dict(network=[network], layers=network.layers, head=[network.head] if network.head else [])
+    if network.reads_text:
+        parts["window"] = [network.window]
+    strange = [type(p).__name__ for kind, found in parts.items() for p in found if p.equations not in HAVE_FORM[kind]]
+    if strange:
+        raise ValueError(
+            f"{', '.join(dict.fromkeys(strange))} cannot be written as ONNX: a graph is made of the paper's equations "
+            f"({', '.join(name for names in HAVE_FORM.values() for name in names)}), and a part with others has none"
+        )
+
+# %% ../nbs/70_export.ipynb #8ec827ff
+def stacked_weights(
+    network: nn.Module,  # of any model
+) -> dict[str, list[Tensor]]:
+    "The weights of the layers: one matrix each, biases, peepholes."
+    return dict(
+        weights=[torch.cat([layer.weight_ih, layer.weight_hh], 1).t().contiguous() for layer in network.layers],
+        biases=[layer.bias.clone() for layer in network.layers],
+        peepholes=[layer.peephole.clone() for layer in network.layers],
+    )
+
+
+def run_layer(
+    graph: "StepGraph",
+    i: int,  # which layer
+    x: Tensor,  # its input, (1, features)
+    state: tuple[Tensor, Tensor],  # h and c of all layers
+) -> LSTMState:
+    "Output and cells of a layer."
+    h, c = state
+    return lstm_cell(torch.cat([x, h[i]], -1) @ graph.weights[i] + graph.biases[i], c[i], graph.peepholes[i], None)
+
+
+def look(
+    graph: "StepGraph",
+    h: Tensor,  # output of the first layer, (1, cells)
+    kappa: Tensor,  # positions, (1, K)
+    text: Tensor,  # one-hot rows, (U, characters)
+) -> tuple[Tensor, Tensor, Tensor]:
+    "The window after the first layer: phi with a place after the text, positions, what is seen."
+    p = window_parameters(h @ graph.window + graph.window_bias, kappa)
+    phi = window_phi(p, text.shape[0] + 1)
+    return phi, p.kappa, phi[:, :-1] @ text
 
 # %% ../nbs/70_export.ipynb #50-005
 class StepGraph(nn.Module):
@@ -37,57 +89,37 @@ class StepGraph(nn.Module):
     @torch.no_grad()
     def __init__(
         self,
-        network: nn.Module,  # of any model
+        network: nn.Module,  # of any model, of the paper's parts
     ):
         super().__init__()
-        self.weights = nn.ParameterList(torch.cat([p.weight_ih, p.weight_hh], 1).t().contiguous() for p in network.layers)
-        self.biases = nn.ParameterList(p.bias.clone() for p in network.layers)
-        self.peepholes = nn.ParameterList(p.peephole.clone() for p in network.layers)
+        check_form(network)
+        for name, tensors in stacked_weights(network).items():
+            setattr(self, name, nn.ParameterList(tensors))
         self.out, self.out_bias = nn.Parameter(network.output.weight.t().contiguous()), nn.Parameter(network.output.bias.clone())
-        self.has_text = hasattr(network, "window")
-        if self.has_text:
+        if network.reads_text:
             self.window = nn.Parameter(network.window.weight.t().contiguous())
             self.window_bias = nn.Parameter(network.window.bias.clone())
 
-# %% ../nbs/70_export.ipynb #50-006
-def _run_layer(self, i, x, h, c):
-    "Output and cells of a layer by its input."
-    return lstm_cell(torch.cat([x, h[i]], -1) @ self.weights[i] + self.biases[i], c[i], self.peepholes[i], None)
-
-
-def _look(self, h, kappa, text):
-    "The window after the first layer: phi with a place after the text, positions, what is seen."
-    p = window_parameters(h @ self.window + self.window_bias, kappa)
-    phi = window_phi(p, text.shape[0] + 1)
-    return phi, p.kappa, phi[:, :-1] @ text
-
-
-StepGraph._run_layer, StepGraph._look = _run_layer, _look
-
-# %% ../nbs/70_export.ipynb #50-007
-def _forward(
-    self: StepGraph,
-    x: Tensor,  # the last offset, normalised, or a one-hot symbol, (1, features)
-    h: Tensor,  # outputs of the layers a step earlier, (layers, 1, cells)
-    c: Tensor,  # their cells, (layers, 1, cells)
-    kappa: Tensor | None = None,  # the window's positions, (1, K)
-    w: Tensor | None = None,  # what it saw, (1, characters)
-    text: Tensor | None = None,  # one-hot rows, (U, characters)
-) -> tuple[Tensor, ...]:  # y, h, c, and with a text kappa, w and phi, (1, U + 1)
-    "A step."
-    seen = [x] if text is None else [x, w]
-    states = [self._run_layer(0, torch.cat(seen, -1), h, c)]
-    if text is not None:
-        phi, kappa, w = self._look(states[0].h, kappa, text)
-        seen = [x, w]
-    for i in range(1, len(self.weights)):
-        states.append(self._run_layer(i, torch.cat([*seen, states[-1].h], -1), h, c))
-    y = torch.cat([s.h for s in states], -1) @ self.out + self.out_bias
-    new = y, torch.stack([s.h for s in states]), torch.stack([s.c for s in states])
-    return new if text is None else (*new, kappa, w, phi)
-
-
-StepGraph.forward = _forward
+    def forward(
+        self,
+        x: Tensor,  # the last offset, normalised, or a one-hot symbol, (1, features)
+        h: Tensor,  # outputs of the layers a step earlier, (layers, 1, cells)
+        c: Tensor,  # their cells, (layers, 1, cells)
+        kappa: Tensor | None = None,  # the window's positions, (1, K)
+        w: Tensor | None = None,  # what it saw, (1, characters)
+        text: Tensor | None = None,  # one-hot rows, (U, characters)
+    ) -> tuple[Tensor, ...]:  # y, h, c, and with a text kappa, w and phi, (1, U + 1)
+        "A step."
+        seen = [x] if text is None else [x, w]
+        states = [run_layer(self, 0, torch.cat(seen, -1), (h, c))]
+        if text is not None:
+            phi, kappa, w = look(self, states[0].h, kappa, text)
+            seen = [x, w]
+        for i in range(1, len(self.weights)):
+            states.append(run_layer(self, i, torch.cat([*seen, states[-1].h], -1), (h, c)))
+        y = torch.cat([s.h for s in states], -1) @ self.out + self.out_bias
+        new = y, torch.stack([s.h for s in states]), torch.stack([s.c for s in states])
+        return new if text is None else (*new, kappa, w, phi)
 
 # %% ../nbs/70_export.ipynb #50-008
 def first_inputs(
@@ -124,7 +156,7 @@ def _widen_half(name, values):
 
 
 def _widen_int8(name, values):
-    "The same as whole numbers from -127 to 127, with a scale for each column."
+    "What stands for a weight as whole numbers from -127 to 127 with a scale for each column, and the operations that make it of them."
     onnx = _need("onnx")
     scale = np.maximum(np.abs(values).max(0, keepdims=True) / 127, 1e-12).astype(np.float32)
     cast = onnx.helper.make_node("Cast", [f"{name}_int8"], [f"{name}_wide"], to=onnx.TensorProto.FLOAT)
@@ -164,7 +196,8 @@ def _trace_graph(network):
     "The graph of a step, as onnx has it."
     onnx = _need("onnx")
     _need("onnxscript")
-    text = torch.zeros(3, dtype=torch.long) if hasattr(network, "window") else None
+    check_form(network)
+    text = torch.zeros(3, dtype=torch.long) if network.reads_text else None
     inputs = first_inputs(network, text)
     names = ["y", "h_next", "c_next"] + (["kappa_next", "w_next", "phi"] if text is not None else [])
     shapes = {name: {0: torch.export.Dim("U", min=1, max=4096)} if name == "text" else None for name in inputs}
@@ -181,7 +214,7 @@ def _trace_graph(network):
 def _meta_of(model, weights):
     "What is said of the model in the file."
     return dict(
-        kind=model.kind, weights=weights, config=asdict(model.network.config), info=model.info, **model.parts()
+        kind=model.kind, weights=weights, config=config_dict(model.network.config), info=model.info, **model.parts()
     )
 
 # %% ../nbs/70_export.ipynb #50-015
@@ -249,7 +282,7 @@ def check_onnx(
     inputs = first_inputs(model.network, index)
     xs = torch.randn(steps, *inputs["x"].shape, generator=torch.Generator().manual_seed(0))
     xs[..., -1] = (xs[..., -1] > 1.5).float()
-    expected = model.network(xs, TextBatch.from_indices([index]))[0] if index is not None else model.network(xs)[0]
+    expected = model.network(xs, None if index is None else TextBatch.from_indices([index])).y
     arrays, worst = {name: tensor.numpy() for name, tensor in inputs.items()}, 0.0
     for x, y in zip(xs.numpy(), expected.numpy(), strict=True):
         arrays["x"] = x
@@ -280,6 +313,23 @@ def portable_draws(
     angle = 2 * math.pi * u[:, 3]
     return torch.as_tensor(np.column_stack([u[:, :2], radius * np.cos(angle), radius * np.sin(angle)]).astype(np.float32))
 
+# %% ../nbs/70_export.ipynb #6c8820a7
+def draw_line(writer: "OnnxWriter", line) -> None:
+    "Give a line its points, one by one, until it has ended."
+    inputs = writer.start(line.text)
+    if line.prime is not None:
+        for x in null_first(line.prime).numpy():
+            inputs["x"] = x
+            onnx_step(writer.session, inputs)
+        inputs["x"] = line.prime[-1:].numpy()
+    for draw in portable_draws(line.limit, line.job.seed):
+        y, phi = onnx_step(writer.session, inputs)
+        point = writer.head.sample(torch.from_numpy(y), draw[None], line.job.bias)
+        line.take(point[0].tolist(), bool(phi[0, -1] > phi[0, :-1].max()), phi[0, -line.reach :].tolist())
+        if line.done:
+            break
+        inputs["x"] = point.numpy()
+
 # %% ../nbs/70_export.ipynb #50-029
 class OnnxWriter:
     "Writes lines with an exported synthesis model, drawing with `portable_draws`."
@@ -289,62 +339,52 @@ class OnnxWriter:
         path: str | Path,  # a file that `export_onnx` wrote
     ):
         self.session, self.meta = open_onnx(path)
-        self.kind, self.info = self.meta["kind"], self.meta["info"]
+        self.kind, self.info, self.config = self.meta["kind"], self.meta["info"], self.meta["config"]
         if self.kind != "synthesis":
             raise ValueError(f"{path} is a {self.kind} model: it knows no text")
         self.alphabet, self.scaler = Alphabet(**self.meta["alphabet"]), OffsetScaler.from_dict(self.meta["scaler"])
-        self.encode = self.alphabet.encode
+        self.head = MixtureHead(self.config["n_mixtures"])
+
+    def encode(
+        self,
+        text: str,  # what is to be written
+    ) -> Tensor:  # character indices, (len(text),)
+        "A text as the network takes it."
+        return self.alphabet.encode(text)
 
     def start(
         self,
-        index,  # character indices, (U,)
-    ):
+        index: Tensor,  # character indices, (U,)
+    ) -> dict[str, np.ndarray]:  # by name
         "What the first step is given, by the text's characters."
-        config = self.meta["config"]
-        h = np.zeros((config["n_layers"], 1, config["hidden_size"]), np.float32)
-        kappa, w = (np.zeros((1, config[name]), np.float32) for name in ("n_window", "n_chars"))
-        rows = nn.functional.one_hot(index, config["n_chars"]).float().numpy()
+        size = self.config
+        h = np.zeros((size["n_layers"], 1, size["hidden_size"]), np.float32)
+        kappa, w = (np.zeros((1, size[name]), np.float32) for name in ("n_window", "n_chars"))
+        rows = nn.functional.one_hot(index, size["n_chars"]).float().numpy()
         return dict(x=np.zeros((1, 3), np.float32), h=h, c=h, kappa=kappa, w=w, text=rows)
 
-# %% ../nbs/70_export.ipynb #50-030
-def _sample(
-    self: OnnxWriter,
-    text: str,  # what to write
-    bias: float = 0.5,  # 0 as varied as the training data; larger is neater (sec. 5.4)
-    seed: int = 0,  # of `portable_draws`
-    prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5)
-    max_points_per_char: int = 60,  # ends a line that the stop rule does not
-) -> Sample:
-    "Write a line, and say how it ended."
-    line = prepare_line(self, text, seed, prime, max_points_per_char)
-    inputs = self.start(line.text)
-    if prime is not None:
-        offsets = prime_offsets(self, prime)
-        for x in null_first(offsets).numpy():
-            inputs["x"] = x
-            onnx_step(self.session, inputs)
-        inputs["x"] = offsets[-1:].numpy()
-    for draw in portable_draws(line.limit, seed):
-        y, phi = onnx_step(self.session, inputs)
-        point = sample_mixture(split_outputs(torch.from_numpy(y), bias), draw[None])
-        if not line.take(point[0].tolist(), bool(phi[0, -1] > phi[0, :-1].max())):
-            break
-        inputs["x"] = point.numpy()
-    return sample_of(self, line, text, prime is not None)
+    def sample(
+        self,
+        text: str,  # what to write
+        bias: float = 0.5,  # 0 as varied as the training data; larger is neater (sec. 5.4)
+        seed: int = 0,  # of `portable_draws`
+        prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5)
+        **settings,  # others of `sampling.Settings`, as far as they are about one line: `stop`, `max_points_per_char`, `fold`
+    ) -> Sample:
+        "Write a line, and say how it ended."
+        line = prepare_line(self, Job(text, seed, prime), Settings(bias=bias, **settings))
+        draw_line(self, line)
+        return sample_of(self, line)
 
-
-def _write(
-    self: OnnxWriter,
-    text: str,  # what to write
-    bias: float = 0.5,  # 0 as varied as the training data; larger is neater (sec. 5.4)
-    seed: int = 0,  # of `portable_draws`
-    prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5)
-) -> Ink:
-    "The ink of `OnnxWriter.sample`."
-    return self.sample(text, bias, seed, prime).ink
-
-
-OnnxWriter.sample, OnnxWriter.write = _sample, _write
+    def write(
+        self,
+        text: str,  # what to write
+        bias: float = 0.5,  # 0 as varied as the training data; larger is neater (sec. 5.4)
+        seed: int = 0,  # of `portable_draws`
+        prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5)
+    ) -> Ink:
+        "The ink of `OnnxWriter.sample`."
+        return self.sample(text, bias, seed, prime).ink
 
 # %% ../nbs/70_export.ipynb #50-037
 def animated_svg(
@@ -372,5 +412,5 @@ def animated_svg(
     )
     pen = f'fill="none" stroke="currentColor" stroke-width="{width + 1}" stroke-linecap="round" stroke-linejoin="round"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" class="animated-ink" viewBox="{box}" role="img" {pen}>'
-    title = f"<title>{html.escape(ink.text)}</title>" if ink.text else ""
+    title = f"<title>{xml_text(ink.text)}</title>" if ink.text else ""
     return f"{head}{title}<style>{style}</style>{''.join(paths)}</svg>"

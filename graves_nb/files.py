@@ -9,6 +9,7 @@ __all__ = ['FORMAT', 'NO_CACHE', 'replacing', 'replacing_folder', 'cache_folder'
 # %% ../nbs/00_files.ipynb #5c7b7e3f
 import hashlib
 import json
+import math
 import multiprocessing
 import os
 import secrets
@@ -19,23 +20,26 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
-from zipfile import BadZipFile
+from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import numpy as np
 from tqdm.auto import tqdm
+
+from .checks import as_list, as_record
 
 # %% ../nbs/00_files.ipynb #77942dae
 @contextmanager
 def replacing(
     path: str | os.PathLike,  # the file to write, whole or not at all
 ) -> Iterator[BinaryIO]:
-    "A file to write to, which takes its place when the block ends without an error."
+    "A file to write to, which takes its place when the block ends without an error; a link goes on leading to it."
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    real = Path(os.path.realpath(path))
+    temporary = real.with_name(f".{real.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as file:
             yield file
-        os.replace(temporary, path)
+        os.replace(temporary, real)
     except OSError as error:
         raise OSError(error.errno, f"cannot write {path}: {error.strerror}") from error
     finally:
@@ -123,17 +127,36 @@ def pack(
         "labels": np.frombuffer(labels, np.uint8),
     }
 
+# %% ../nbs/00_files.ipynb #68dd9ca6
+PACKED = {"points": (2, "f"), "strokes": (1, "i"), "inks": (1, "i"), "labels": (1, "u")}  # axes and kind of each array
+
+
+def check_packed(
+    arrays: dict[str, np.ndarray],
+) -> tuple[list[str], list[str]]:  # texts and writers
+    "The labels of packed lines, if all arrays are what they should be; a ValueError if not."
+    for name, (axes, kind) in PACKED.items():
+        array = arrays[name]
+        if array.ndim != axes or array.dtype.kind != kind:
+            raise ValueError(f"packed {name} are an array of {axes} axes, not of shape {array.shape} and type {array.dtype}")
+    points, sizes, counts = (arrays[k] for k in ("points", "strokes", "inks"))
+    texts, writers = as_list("labels", json.loads(arrays["labels"].tobytes()), as_list)
+    whole = points.shape[1] == 2 and np.isfinite(points).all() and (sizes > 0).all() and (counts > 0).all()
+    if not whole or max(sizes.max(initial=0), counts.max(initial=0)) > len(points):
+        raise ValueError("packed points are no numbers, or packed sizes no counts of them")
+    if sizes.sum() != len(points) or counts.sum() != len(sizes) or not len(texts) == len(writers) == len(counts):
+        raise ValueError("arrays of packed ink do not fit together")
+    return texts, writers
+
 # %% ../nbs/00_files.ipynb #7617e3bb
 def unpack(
     arrays: dict[str, np.ndarray],  # by name, as `pack` made them
     make: Callable,  # of strokes, a text and a writer, such as the class `Ink`
 ) -> list:  # what `make` made
     "The inverse of `pack`."
+    texts, writers = check_packed(arrays)
     points, sizes, counts = (arrays[k] for k in ("points", "strokes", "inks"))
-    texts, writers = json.loads(arrays["labels"].tobytes())
-    if sizes.sum() != len(points) or counts.sum() != len(sizes) or len(texts) != len(counts):
-        raise ValueError("arrays of packed ink do not fit together")
-    points.flags.writeable = False
+    points.flags.writeable = False  # what is cut out of them is read-only too
     ends, stops = np.cumsum(sizes), np.cumsum(counts)
     starts = zip((ends - sizes).tolist(), ends.tolist(), strict=True)
     strokes = [points[a:b] for a, b in starts]
@@ -153,6 +176,23 @@ def write_cache(
     with replacing(path) as file:
         np.savez(file, **arrays)
 
+# %% ../nbs/00_files.ipynb #23ea3722
+def read_array(
+    archive: ZipFile,
+    name: str,  # of the array
+) -> np.ndarray:  # read-only
+    "An array that `np.savez` wrote; a ValueError if it claims to be larger or smaller than it is, or is an array of objects."
+    info = archive.getinfo(f"{name}.npy")
+    if info.compress_type != ZIP_STORED or info.file_size != info.compress_size:
+        raise ValueError(f"{name} is packed, which no cache is")
+    with archive.open(info) as file:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError(f"{name} is of another version")
+        shape, by_column, kind = np.lib.format.read_array_header_1_0(file)
+        if kind.hasobject or math.prod(shape) * kind.itemsize != info.file_size - file.tell():
+            raise ValueError(f"{name} claims the shape {shape} of {kind}, and has {info.file_size} bytes")
+        return np.frombuffer(file.read(), kind).reshape(shape, order="F" if by_column else "C")
+
 # %% ../nbs/00_files.ipynb #3aa8f1cb
 def read_cache(
     path: Path,  # an .npz file that `write_cache` wrote
@@ -160,13 +200,15 @@ def read_cache(
     make: Callable,  # of strokes, a text and a writer, as for `unpack`
 ) -> tuple[list, dict]:  # what `make` made, and the report
     "The lines of one level and the report."
-    with open(path, "rb") as file, np.load(file, allow_pickle=False) as saved:
-        names = [n for n in saved.files if n.startswith(f"{level}_")]
-        arrays = {n.removeprefix(f"{level}_"): saved[n] for n in names}
-        return unpack(arrays, make), json.loads(saved["report"].tobytes())
+    with ZipFile(path) as archive:
+        arrays = {name: read_array(archive, f"{level}_{name}") for name in PACKED}
+        report = json.loads(read_array(archive, "report").tobytes())
+    return unpack(arrays, make), as_record("the report", report, {})
 
 # %% ../nbs/00_files.ipynb #c523b3b6
-NO_CACHE = (OSError, ValueError, LookupError, EOFError, BadZipFile)  # what `read_cache` raises of a file that is none
+NO_CACHE = (  # what `read_cache` raises of a file that is none, or that this Python cannot unpack
+    OSError, ValueError, LookupError, EOFError, BadZipFile, RuntimeError  # NotImplementedError is a RuntimeError
+)
 
 # %% ../nbs/00_files.ipynb #856e8ff0
 def progress(
@@ -174,7 +216,7 @@ def progress(
     what: str,  # for the bar
 ) -> Iterable:
     "The items, with a bar if there are so many that it takes seconds."
-    return tqdm(items, what, disable=len(items) < 500, leave=False, mininterval=0.5)
+    return tqdm(items, what, disable=len(items) < 500 or None, leave=False, mininterval=0.5)
 
 # %% ../nbs/00_files.ipynb #d69eba7a
 def each(
@@ -191,4 +233,4 @@ def each(
         return [function(item) for item in progress(items, what)]
     with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
         results = pool.map(function, items, chunksize=64)
-        return list(tqdm(results, what, total=len(items), leave=False, mininterval=0.5))
+        return list(tqdm(results, what, total=len(items), disable=None, leave=False, mininterval=0.5))

@@ -27,6 +27,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from .alphabet import PAPER_ALPHABET, Alphabet
+from .checks import as_number
 from .collections import Collection, lines_of_malformed
 from graves_nb.files import (
     NO_CACHE,
@@ -483,9 +484,7 @@ class IAMOnDB(Collection):
         max_step: float = 500.0,  # longest step within a stroke, in the whiteboard's units
         cache: str | os.PathLike | None = None,  # folder for parsed ink, `cache_folder()` if None
     ):
-        if not (max_gap >= 1 and max_step > 0):
-            raise ValueError(f"max_gap needs to be at least 1 and max_step positive, not {max_gap} and {max_step}")
-        self.root, self.max_gap, self.max_step = Path(root), float(max_gap), float(max_step)
+        self.root, (self.max_gap, self.max_step) = Path(root), checked_limits(max_gap, max_step)
         self.parts = find_parts(self.root)
         if "lineStrokes" not in self.parts:
             raise FileNotFoundError(f"no IAM-OnDB at {self.root}: looked for {WHERE}. {HELP}")
@@ -569,6 +568,18 @@ class IAMOnDB(Collection):
         facts["lines"] = list(inks)
         write_cache(self.cache, {"line": list(inks.values())}, facts)
         return dict(zip(inks, unpack(pack(list(inks.values())), Ink), strict=True)), facts
+
+# %% ../nbs/14_iamondb.ipynb #170dcd5b
+def checked_limits(
+    max_gap: float,
+    max_step: float,
+) -> tuple[float, float]:
+    "The same as numbers; a `ValueError` if corrections with them make no sense."
+    try:
+        gap = as_number("max_gap", max_gap, 1, finite=False)
+        return gap, as_number("max_step", max_step, 0, exclusive=True, finite=False)
+    except ValueError as error:
+        raise ValueError(f"max_gap needs to be at least 1 and max_step positive: {error}") from None
 
 # %% ../nbs/14_iamondb.ipynb #01-066
 def unpacked(

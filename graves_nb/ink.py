@@ -11,15 +11,46 @@ import errno
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
+from .checks import as_list, as_number, as_record, as_text, as_whole
 from .files import replacing
 from .inkml import inkml_of, read_inkml
 from .pictures import Picture, image_of, pdf_of, png_of, svg_of
+
+# %% ../nbs/10_ink.ipynb #0a10c1a9
+LARGEST = float(np.finfo(np.float32).max)  # of a coordinate
+
+
+def real_numbers(
+    values,  # anything that turns into an array
+    name: str,  # for the message
+) -> np.ndarray:
+    "The values as an array of real numbers; a ValueError where there are others."
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        array = np.asarray(values, dtype=object if array.dtype.kind == "c" else np.float64)
+    if array.dtype.kind == "O":
+        raise ValueError(f"{name} holds what is no real number")
+    return array
+
+
+def as_rows(
+    values,  # anything that turns into an array of numbers
+    columns: tuple[int, ...],  # how many there may be
+    name: str,  # for the message
+) -> np.ndarray:  # (n, columns) float64, a new one
+    "An array of rows; a ValueError says what shape it has instead."
+    rows = real_numbers(values, name).astype(np.float64)
+    if rows.ndim != 2 or rows.shape[1] not in columns:
+        shapes = " or ".join(f"(n, {c})" for c in columns)
+        raise ValueError(f"{name} needs the shape {shapes}, not {rows.shape}")
+    return rows
 
 # %% ../nbs/10_ink.ipynb #d93fe94f
 def as_stroke(
@@ -27,13 +58,12 @@ def as_stroke(
     name: str = "stroke",  # what to call it in an error
 ) -> np.ndarray:  # (n, 2) float32, read-only
     "One stroke, checked."
-    stroke = np.array(points, dtype=np.float32)
-    if stroke.ndim != 2 or stroke.shape[1] != 2:
-        raise ValueError(f"{name} needs the shape (n, 2), not {stroke.shape}")
+    stroke = as_rows(points, (2,), name)
     if not len(stroke):
         raise ValueError(f"{name} has no points")
-    if not np.isfinite(stroke).all():
-        raise ValueError(f"{name} holds a value that is not finite")
+    if not (abs(stroke) <= LARGEST).all():
+        raise ValueError(f"{name} holds a value that is not finite, or beyond {LARGEST:g}")
+    stroke = stroke.astype(np.float32)
     stroke.flags.writeable = False
     return stroke
 
@@ -57,7 +87,7 @@ class Ink:
         checked = tuple(as_stroke(s, f"stroke {i}") for i, s in enumerate(strokes))
         if not checked:
             raise ValueError("ink needs at least one stroke")
-        return cls(checked, text, writer)
+        return cls(checked, as_text("text", text), as_text("writer", writer))
 
     @classmethod
     def from_offsets(
@@ -139,20 +169,37 @@ def offsets_of(
 ) -> np.ndarray:  # (n - 1, 3) float32: dx, dy, end of stroke of the later point
     "Pen movements between consecutive points, across pen lifts too."
     points = points_of(ink)
-    points[1:, :2] -= points[:-1, :2].copy()
+    with np.errstate(over="ignore"):
+        points[1:, :2] -= points[:-1, :2].copy()
+    if not np.isfinite(points).all():
+        raise ValueError(f"the ink reaches from {points.min():.3g} to {points.max():.3g}: its movements are beyond all numbers")
     return points[1:]
+
+# %% ../nbs/10_ink.ipynb #891e9ad6
+REACH = 1e15  # of a coordinate: a million of its squares are a number of float32 still
+
+
+def measurable(
+    ink: Ink,
+) -> np.ndarray:  # (n, 2)
+    "The points of ink that can be measured; a ValueError if it reaches too far."
+    xy = np.concatenate(ink.strokes)
+    if not (abs(xy) <= REACH).all():
+        raise ValueError(f"the ink reaches from {xy.min():.3g} to {xy.max():.3g}, too far to be measured: bring it to a usual size")
+    return xy
 
 # %% ../nbs/10_ink.ipynb #d32b30a5
 def strokes_from_offsets(
     offsets,  # (n, 3): dx, dy, end of stroke of the later point
 ) -> list[np.ndarray]:  # strokes of n + 1 points in all, the first at (0, 0)
     "Adds the offsets up from (0, 0) and cuts where a stroke ends."
-    rows = np.asarray(offsets, dtype=np.float64)
-    if rows.ndim != 2 or rows.shape[1] != 3:
-        raise ValueError(f"offsets need the shape (n, 3), not {rows.shape}")
+    rows = as_rows(offsets, (3,), "an array of offsets")
     xy = np.concatenate([np.zeros((1, 2)), np.cumsum(rows[:, :2], axis=0)])
     ends = np.flatnonzero(rows[:, 2] > 0.5) + 2
     return [s for s in np.split(xy, ends) if len(s)]
+
+# %% ../nbs/10_ink.ipynb #56044639
+MOST_POINTS = 1_000_000  # that resampling makes: hours of writing
 
 # %% ../nbs/10_ink.ipynb #6268a555
 def resample_stroke(
@@ -161,6 +208,8 @@ def resample_stroke(
 ) -> np.ndarray:  # (m, 2) float32, m about rate * n
     "Linear interpolation at equal steps of the point index, ends kept."
     last = len(stroke) - 1
+    if last * rate > MOST_POINTS:
+        raise ValueError(f"a stroke of {last + 1:,} points would get {last * rate:.3g}, more than {MOST_POINTS:,}")
     n = max(min(last, 1), round(last * rate)) + 1
     t = np.arange(n) * (last / max(n - 1, 1))
     i = np.minimum(t.astype(np.intp), max(last - 1, 0))
@@ -173,8 +222,7 @@ def resample(
     rate: float,  # new points per old point: 0.5 halves their number
 ) -> Ink:
     "The same ink with more or fewer points, equally spaced in time within each stroke."
-    if not (rate > 0 and np.isfinite(rate)):
-        raise ValueError(f"rate needs to be a positive number, not {rate}")
+    rate = as_number("a positive rate", rate, low=0, exclusive=True)
     return replace(ink, strokes=tuple(resample_stroke(s, rate) for s in ink.strokes))
 
 # %% ../nbs/10_ink.ipynb #68485366
@@ -184,7 +232,7 @@ def smooth_stroke(
 ) -> np.ndarray:  # (n, 2) float32
     "Gaussian smoothing along a stroke, ends kept."
     last = len(stroke) - 1
-    if last < 2 or sigma <= 0:
+    if last < 2 or sigma < 0.05:  # neighbours would weigh nothing
         return stroke
     r = min(int(np.ceil(3 * sigma)), last)
     kernel = np.exp(-0.5 * (np.arange(-r, r + 1) / sigma) ** 2)
@@ -200,6 +248,7 @@ def smooth(
     sigma: float = 1.0,  # standard deviation of the Gaussian, in points; 0 changes nothing
 ) -> Ink:
     "The same ink without its tremor."
+    sigma, _ = as_number("sigma", sigma, 0, 1e6), measurable(ink)
     return replace(ink, strokes=tuple(smooth_stroke(s, sigma) for s in ink.strokes))
 
 # %% ../nbs/10_ink.ipynb #dca43c2f
@@ -211,7 +260,7 @@ class OffsetScaler:
     std: tuple[float, float] = (1.0, 1.0)  # of dx and dy
 
     def __post_init__(self):
-        values = np.array([self.mean, self.std], dtype=np.float64)
+        values = real_numbers([self.mean, self.std], "a scaler").astype(np.float64)
         if values.shape != (2, 2) or not np.isfinite(values).all() or not (values[1] > 0).all():
             raise ValueError(
                 f"a scaler needs two finite means and two positive deviations, "
@@ -233,8 +282,11 @@ class OffsetScaler:
         offsets,  # in the ink's units, (n, 3)
     ) -> np.ndarray:
         "Offsets in the network's units, (n, 3) float32."
-        rows = np.array(offsets, dtype=np.float32)
-        rows[..., :2] = (rows[..., :2] - np.float32(self.mean)) / np.float32(self.std)
+        rows = as_offsets(offsets)
+        with np.errstate(over="ignore"):
+            rows[..., :2] = (rows[..., :2] - np.float32(self.mean)) / np.float32(self.std)
+        if not np.isfinite(rows).all():
+            raise ValueError("offsets hold values that are not finite, or are not once they are divided by their deviation")
         return rows
 
     def denormalise(
@@ -242,7 +294,7 @@ class OffsetScaler:
         offsets,  # in the network's units, (n, 3)
     ) -> np.ndarray:
         "Offsets in the ink's units, (n, 3) float32."
-        rows = np.array(offsets, dtype=np.float32)
+        rows = as_offsets(offsets)
         rows[..., :2] = rows[..., :2] * np.float32(self.std) + np.float32(self.mean)
         return rows
 
@@ -256,14 +308,28 @@ class OffsetScaler:
         values: dict,  # what `to_dict` gave
     ) -> "OffsetScaler":
         "The inverse of `to_dict`."
+        values = as_record("a scaler", values, dict(mean=SCALE, std=SCALE))
         return cls(tuple(values["mean"]), tuple(values["std"]))
+
+# %% ../nbs/10_ink.ipynb #9db29c24
+SCALE = partial(as_list, rule=as_number)
+
+
+def as_offsets(
+    offsets,  # (..., 3)
+) -> np.ndarray:  # (..., 3) float32, a new one
+    "Offsets as an array; a ValueError says what shape it has instead."
+    rows = real_numbers(offsets, "an array of offsets").astype(np.float32)
+    if not rows.ndim or rows.shape[-1] != 3:
+        raise ValueError(f"an array of offsets needs the shape (..., 3), not {rows.shape}")
+    return rows
 
 # %% ../nbs/10_ink.ipynb #ff4077aa
 def fit_scaler(
     offsets: Iterable[np.ndarray],  # arrays of shape (n, 3), or (n, 2)
 ) -> OffsetScaler:
     "Mean and standard deviation of dx and dy, every row of every array counting once."
-    rows = [np.asarray(o, dtype=np.float64)[:, :2] for o in offsets]
+    rows = [as_rows(o, (2, 3), "an array of offsets")[:, :2] for o in offsets]
     if not sum(map(len, rows)):
         raise ValueError("there are no offsets to fit a scaler to")
     rows = np.concatenate(rows)
@@ -277,13 +343,14 @@ def pad_batch(
     "Time-major inputs, targets and mask of a batch."
     if not len(offsets):
         raise ValueError("a batch needs at least one sequence")
+    offsets, multiple = [as_offsets(rows) for rows in offsets], as_whole("multiple", multiple, 1, 65536)
     steps = -(-max(map(len, offsets)) // multiple) * multiple
     inputs = torch.zeros(steps, len(offsets), 3)
     targets = torch.zeros(steps, len(offsets), 3)
     mask = torch.zeros(steps, len(offsets), dtype=torch.bool)
     for b, rows in enumerate(offsets):
         n = len(rows)
-        targets[:n, b] = torch.as_tensor(np.asarray(rows, dtype=np.float32))
+        targets[:n, b] = torch.from_numpy(rows)
         inputs[1:n, b] = targets[: n - 1, b]
         mask[:n, b] = True
     return inputs, targets, mask
@@ -296,8 +363,9 @@ def bucket_batches(
     generator: torch.Generator | None = None,  # the source of chance, torch's own if None
 ) -> list[list[int]]:  # indices, batch by batch; each index once
     "Batches of sequences of similar length, in random order."
-    if batch_size < 1 or (max_points is not None and max_points < 1):
-        raise ValueError("batch_size and max_points need to be at least 1")
+    as_whole("batch_size", batch_size, low=1)
+    if max_points is not None:
+        as_whole("max_points", max_points, low=1)
     lengths = np.asarray(lengths)
     order = torch.randperm(len(lengths), generator=generator).numpy()
     batches: list[list[int]] = []

@@ -6,7 +6,7 @@
 __all__ = ['NOT_XML', 'VALUE', 'InkContent', 'xml_text', 'inkml_of', 'decode_channel', 'TraceFormat', 'parse_trace',
            'parse_inkml', 'read_inkml']
 
-# %% ../nbs/01_inkml.ipynb #d3082e8d
+# %% ../nbs/01_inkml.ipynb #7f4b13a5
 import html
 import os
 import re
@@ -19,7 +19,7 @@ import numpy as np
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-# %% ../nbs/01_inkml.ipynb #685c5db2
+# %% ../nbs/01_inkml.ipynb #70ad16a3
 class InkContent(NamedTuple):
     "What an InkML file says."
 
@@ -27,7 +27,7 @@ class InkContent(NamedTuple):
     text: str = ""  # what is written
     writer: str = ""  # who wrote it
 
-# %% ../nbs/01_inkml.ipynb #3dff2ad7
+# %% ../nbs/01_inkml.ipynb #503b4fed
 NOT_XML = "[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"  # what XML 1.0 cannot hold
 
 
@@ -37,7 +37,7 @@ def xml_text(
     "A text for an element or an attribute of XML: escaped, and U+FFFD for what XML cannot hold."
     return html.escape(re.sub(NOT_XML, "\ufffd", text)).replace("\r", "&#13;")
 
-# %% ../nbs/01_inkml.ipynb #ef70e04b
+# %% ../nbs/01_inkml.ipynb #6f707c9d
 def inkml_of(
     strokes: Sequence[np.ndarray],  # each (n, 2) float32
     text: str = "",  # what is written
@@ -63,17 +63,17 @@ def inkml_of(
         "</ink>\n",
     ])
 
-# %% ../nbs/01_inkml.ipynb #ac0be139
+# %% ../nbs/01_inkml.ipynb #2a2df47f
 VALUE = re.compile(r"(?:[!'\"]\s*)?(?:[-+]?\s*(?:#[0-9A-Fa-f]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|[*?TF])")
 
-# %% ../nbs/01_inkml.ipynb #1f6a1fa7
+# %% ../nbs/01_inkml.ipynb #9efda770
 def number_of(value: str) -> float:  # without a mark
     "A number as InkML writes it: decimal, or hexadecimal after #."
     value = "".join(value.split())
     sign, hexadecimal, digits = value.partition("#")
     return float(f"{sign}{int(digits, 16)}") if hexadecimal else float(value)
 
-# %% ../nbs/01_inkml.ipynb #817751af
+# %% ../nbs/01_inkml.ipynb #ad328731
 def decode_channel(
     values: Sequence[str],  # of one channel, in order, as they stand in the trace
 ) -> list[float]:  # as many numbers; NaN where there is none
@@ -100,14 +100,14 @@ def decode_channel(
         numbers.append(position)
     return numbers
 
-# %% ../nbs/01_inkml.ipynb #bcb2417c
+# %% ../nbs/01_inkml.ipynb #8634bfa2
 class TraceFormat(NamedTuple):
     "How the points of a trace are read."
 
     columns: tuple[int, int] = (0, 1)  # where X and Y stand among the channels
     scale: tuple[float, float] = (1.0, 1.0)  # what to multiply X and Y by: negative for an axis that is turned round
 
-# %% ../nbs/01_inkml.ipynb #62b52180
+# %% ../nbs/01_inkml.ipynb #1fbf5cd4
 def parse_trace(
     trace: str,  # "x y, x y, ...", any notation
     format: TraceFormat = TraceFormat(),  # of its channels
@@ -120,11 +120,11 @@ def parse_trace(
     if short := [i for i, row in enumerate(rows) if len(row) < need]:
         raise ValueError(f"point {short[0] + 1} has {len(rows[short[0]])} values where X and Y need {need}")
     points = np.array([decode_channel([row[c] for row in rows]) for c in format.columns]).T * format.scale
-    if np.isinf(points.astype(np.float32)).any():
+    if (np.abs(points) > np.finfo(np.float32).max).any():
         raise ValueError("a value is too large")
     return points[~np.isnan(points).any(axis=1)]
 
-# %% ../nbs/01_inkml.ipynb #a7138240
+# %% ../nbs/01_inkml.ipynb #27aa1a29
 def kind_of(element: Element) -> str:
     "The name of an element without its namespace."
     return element.tag.rpartition("}")[2]
@@ -139,7 +139,7 @@ def children(element: Element, *kinds: str) -> list[Element]:
     "The child elements of these kinds."
     return [child for child in element if kind_of(child) in kinds]
 
-# %% ../nbs/01_inkml.ipynb #002d5cf5
+# %% ../nbs/01_inkml.ipynb #efa00c0b
 def format_element(
     element: Element | None,  # a context, an inkSource or a traceFormat
     ids: dict[str, Element],  # of the document
@@ -157,7 +157,7 @@ def format_element(
             return format
     return None
 
-# %% ../nbs/01_inkml.ipynb #312ebb79
+# %% ../nbs/01_inkml.ipynb #89f6bde2
 LENGTHS = {"m": 1000.0, "cm": 10.0, "mm": 1.0, "in": 25.4, "pt": 25.4 / 72, "pc": 25.4 / 6, "himetric": 0.01}
 
 
@@ -172,7 +172,7 @@ def step_of(
         return length / steps if length and steps > 0 else None
     return LENGTHS.get(channel.get("units", ""))
 
-# %% ../nbs/01_inkml.ipynb #4a7785a1
+# %% ../nbs/01_inkml.ipynb #dcc5eb4a
 def trace_format(
     element: Element | None,  # a traceFormat
     properties: dict[tuple[str, str], Element],  # channelProperty by channel and name
@@ -189,7 +189,7 @@ def trace_format(
     x, y = (step_of(channels[c], properties) for c in columns)
     return TraceFormat(columns, (signs[0], signs[1] * (y / x if x and y else 1.0)))
 
-# %% ../nbs/01_inkml.ipynb #382b2a13
+# %% ../nbs/01_inkml.ipynb #92b6d3ac
 def traces_of(
     root: Element,  # the <ink> element
     ids: dict[str, Element],  # of the document
@@ -215,7 +215,7 @@ def traces_of(
             case "trace":
                 yield element, current if context is None else context
 
-# %% ../nbs/01_inkml.ipynb #547c9263
+# %% ../nbs/01_inkml.ipynb #632f16a5
 def viewed(
     view: Element,  # a traceView
     ids: dict[str, Element],  # of the document
@@ -229,7 +229,7 @@ def viewed(
         raise ValueError(f"a traceView of a part of {view.get('traceDataRef')} is not supported")
     return [target]
 
-# %% ../nbs/01_inkml.ipynb #155c6b7c
+# %% ../nbs/01_inkml.ipynb #dc03e673
 def add_trace(
     strokes: list[list[np.ndarray]],  # pieces of each stroke so far
     places: dict[str | None, int],  # which stroke a trace became part of, by id; under None, that which waits for more
@@ -252,7 +252,7 @@ def add_trace(
     if piece:
         places[None] = place
 
-# %% ../nbs/01_inkml.ipynb #7d33b697
+# %% ../nbs/01_inkml.ipynb #be2acc04
 def read_traces(
     root: Element,  # the <ink> element
 ) -> list[np.ndarray]:  # (n, 2) each, n at least 1
@@ -274,7 +274,7 @@ def read_traces(
     joined = (np.concatenate(pieces).astype(np.float32) for pieces in strokes)
     return [stroke for stroke in joined if len(stroke)]
 
-# %% ../nbs/01_inkml.ipynb #6a931454
+# %% ../nbs/01_inkml.ipynb #c1c7957d
 def parse_inkml(
     document: bytes | str,  # XML
 ) -> InkContent:
@@ -291,7 +291,7 @@ def parse_inkml(
         raise ValueError("there is no ink in it")
     return InkContent(strokes, notes.get("truth", ""), notes.get("writer", ""))
 
-# %% ../nbs/01_inkml.ipynb #9e06ce10
+# %% ../nbs/01_inkml.ipynb #bedb9c48
 def read_inkml(
     path: str | os.PathLike,  # ends in .inkml
 ) -> InkContent:

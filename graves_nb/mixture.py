@@ -172,8 +172,8 @@ def random_draws(
     generator: torch.Generator,  # the source of every random draw
 ) -> Tensor:  # (steps, 4): two uniforms in [0, 1), two standard normals
     "The random numbers that sampling `steps` points of one line consumes, one row a point."
-    uniform = torch.rand(steps, 2, generator=generator)
-    return torch.cat([uniform, torch.randn(steps, 2, generator=generator)], dim=-1)
+    uniform = torch.rand(steps, 2, generator=generator, dtype=torch.float32)
+    return torch.cat([uniform, torch.randn(steps, 2, generator=generator, dtype=torch.float32)], dim=-1)
 
 # %% ../nbs/23_mixture.ipynb #12-055
 def sample_mixture(
@@ -182,7 +182,7 @@ def sample_mixture(
 ) -> Tensor:  # offsets with their end-of-stroke flag, (batch, 3)
     "A component by the first uniform, a point of it by the normals, the coin by the second uniform."
     j = (p.weights.cumsum(-1) < draws[:, :1]).sum(-1).clamp_(max=p.log_weights.shape[-1] - 1)
-    row = torch.arange(len(j))
+    row = torch.arange(len(j), device=j.device)
     rho_hat, z1 = p.rho_hat[row, j], draws[:, 2]
     z2 = torch.tanh(rho_hat) * z1 + torch.exp(0.5 * log1m_tanh2(rho_hat)) * draws[:, 3]
     xy = p.means[row, j] + p.stds[row, j] * torch.stack([z1, z2], dim=-1)

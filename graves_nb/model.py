@@ -7,7 +7,10 @@ __all__ = ['FORMAT_VERSION', 'KINDS', 'ModelFileError', 'Model', 'InkModel', 'Te
 
 # %% ../nbs/27_model.ipynb #16-002
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,6 +20,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from .alphabet import Alphabet
+from .checks import as_number, as_record
 from .contracts import HEADS, LAYERS, config_dict
 from .corpus import Vocabulary
 from .files import replacing
@@ -164,10 +168,10 @@ def foreign_parts(
 # %% ../nbs/27_model.ipynb #16-020
 def read_meta(
     path: Path,
-    file,  # open
+    text: str | None,  # JSON
+    tensors: int,  # how many there are beside it
 ) -> dict:
-    "The metadata of a model file, checked."
-    text = (file.metadata() or {}).get("graves_nb")
+    "The metadata of a model, checked."
     if text is None:
         raise ModelFileError(f"{path} holds tensors but is not a model of graves_nb")
     meta = json.loads(text)
@@ -181,7 +185,11 @@ def read_meta(
     if meta.get("kind") not in KINDS:
         known = ", ".join(KINDS)
         raise ModelFileError(f"{path} is of kind {meta.get('kind')!r}, this graves_nb reads {known} models")
+    check_meta(path, meta, tensors)
     return meta
+
+
+INFO = {"points_per_char": partial(as_number, low=1, high=1000)}  # what is used of a model's `info`, if it is there
 
 
 def check_meta(
@@ -195,6 +203,7 @@ def check_meta(
     for name, kind in kinds.items():
         if not isinstance(meta.get(name), kind):
             raise ModelFileError(f"{path} is damaged: its {name} is {str(meta.get(name))[:40]!r}")
+    as_record("its info", meta["info"], INFO, tuple(INFO))
     known = {f.name: f.type for f in fields(config_class)}
     for name, value in config.items():
         right = name in known and not isinstance(value, bool) and isinstance(value, (known[name], int) if name in known else ())
@@ -205,7 +214,7 @@ def check_meta(
     for part, known in (("layer", LAYERS), ("head", HEADS)):
         name = config.get(part)
         if isinstance(name, str) and name not in known:
-            origin = str(meta.get("made_of", {}).get(part, f"the module that registers the {part} {name!r}"))
+            origin = str(as_record("made_of", meta.get("made_of", {}), {}).get(part, f"the module that registers the {part} {name!r}"))
             module = origin.rpartition(".")[0] or origin
             raise ModelFileError(f"{path} has the {part} {name!r} of {origin}, which is not known here: import {module} first")
 
@@ -215,6 +224,8 @@ def model_of(
     tensors: dict[str, Tensor],
 ) -> Model:
     "The model that metadata and weights describe."
+    if wrong := [name for name, weight in tensors.items() if not torch.isfinite(weight).all()]:
+        raise ValueError(f"{', '.join(wrong[:3])} hold weights that are no finite numbers")
     network_class, config_class = KINDS[meta["kind"]]
     with torch.device("meta"):  # shapes without memory
         network = network_class(config_class(**meta["config"]))
@@ -225,6 +236,19 @@ def model_of(
     return InkModel(network.eval(), alphabet, OffsetScaler.from_dict(meta["scaler"]), meta["info"])
 
 
+@contextmanager
+def told(
+    path: Path,  # what is read
+) -> Iterator[None]:
+    "Whatever goes wrong in this block says which file is damaged."
+    try:
+        yield
+    except ModelFileError:
+        raise
+    except (SafetensorError, RuntimeError, LookupError, TypeError, ValueError, AttributeError, OSError, ArithmeticError) as error:
+        raise ModelFileError(f"{path} is damaged or not a model: {error}") from error
+
+
 @torch.no_grad()
 def load_file(
     path: Path,
@@ -233,19 +257,13 @@ def load_file(
     "Read a model file."
     if not path.is_file():
         raise FileNotFoundError(f"no model file at {path}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            meta = read_meta(path, file)
-            check_meta(path, meta, len(file.keys()))
-            if meta["kind"] not in kinds:
-                wanted = "TextModel" if kinds == ("text",) else "InkModel"
-                raise ModelFileError(f"{path} is a {meta['kind']} model, which is no {wanted}")
-            tensors = {k: file.get_tensor(k).float() for k in file.keys()}
-        return model_of(meta, tensors)
-    except ModelFileError:
-        raise
-    except (SafetensorError, RuntimeError, LookupError, TypeError, ValueError, AttributeError, OSError, ArithmeticError) as error:
-        raise ModelFileError(f"{path} is damaged or not a model: {error}") from error
+    with told(path), safe_open(path, framework="pt") as file:
+        names = list(file.keys())
+        meta = read_meta(path, (file.metadata() or {}).get("graves_nb"), len(names))
+        if meta["kind"] not in kinds:
+            wanted = "TextModel" if kinds == ("text",) else "InkModel"
+            raise ModelFileError(f"{path} is a {meta['kind']} model, which is no {wanted}")
+        return model_of(meta, {name: file.get_tensor(name).float() for name in names})
 
 # %% ../nbs/27_model.ipynb #16-033
 def _without_text(

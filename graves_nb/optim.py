@@ -20,9 +20,9 @@ class GravesRMSprop(torch.optim.Optimizer):
         self,
         params: Iterable,  # parameters, or groups of them
         lr: float = 1e-4,  # (44)
-        decay: float = 0.95,  # of both averages, (38, 39)
-        momentum: float = 0.9,  # (44)
-        eps: float = 1e-4,  # within the root, (44)
+        decay: float = 0.95,  # of both averages, (42)
+        momentum: float = 0.9,  # (43)
+        eps: float = 1e-4,  # within the root, (45)
     ):
         if not (lr > 0 and 0 <= decay < 1 and 0 <= momentum < 1 and eps > 0):
             raise ValueError(

@@ -17,7 +17,7 @@ import numpy as np
 from .alphabet import ASCII, Alphabet
 from .collections import Collection, lines_of_malformed
 from .hands import Hand, measure_hand, rescale
-from .ink import Ink
+from .ink import Ink, measurable
 
 # %% ../nbs/16_own_ink.ipynb #03-005
 def fault_of_line(
@@ -30,7 +30,7 @@ def fault_of_line(
     if unknown := alphabet.unknown(ink.text):
         known = "printable ASCII" if alphabet == ASCII else repr(alphabet.symbols)
         return f"its text has {' '.join(map(repr, unknown))}; the network knows {known}"
-    if not np.ptp(np.concatenate(ink.strokes), axis=0).all():
+    if not np.ptp(measurable(ink), axis=0).all():
         return "its ink has no width or no height"
     return ""
 

@@ -6,23 +6,25 @@
 __all__ = ['INK_COLOUR', 'PAPER_COLOUR', 'PAPERS', 'MARGIN', 'LARGEST', 'Picture', 'Placed', 'place', 'path_of', 'svg_of',
            'pixel_size', 'image_of', 'png_of', 'pdf_of']
 
-# %% ../nbs/02_pictures.ipynb #161c1ac0
+# %% ../nbs/02_pictures.ipynb #c8fcf673
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw
 
+from .checks import as_list, as_number, as_text
 from .inkml import xml_text
 
-# %% ../nbs/02_pictures.ipynb #0e2469a8
+# %% ../nbs/02_pictures.ipynb #818e904a
 INK_COLOUR = "#1b1f3b"
 PAPER_COLOUR = "#ffffff"
 PAPERS = {"A3": (297, 420), "A4": (210, 297), "A5": (148, 210), "A6": (105, 148), "letter": (215.9, 279.4)}  # mm
 
-# %% ../nbs/02_pictures.ipynb #ed38f1f2
+# %% ../nbs/02_pictures.ipynb #4ad93a38
 @dataclass(frozen=True)
 class Picture:
     "What ink looks like; lengths are in `unit`."
@@ -37,15 +39,19 @@ class Picture:
     dpi: int = 300  # pixels per inch of a PNG in millimetres
 
     def __post_init__(self):
-        if self.unit not in ("px", "mm"):
+        if as_text("the unit of a picture", self.unit) not in ("px", "mm"):
             raise ValueError(f"the unit of a picture is 'px' or 'mm', not {self.unit!r}")
-        lengths = dict(height=self.height, pen=self.pen, margin=self.margin, dpi=self.dpi)
-        lengths |= dict(zip(("sheet's width", "sheet's height"), self.sheet or (), strict=False))
-        for name, value in lengths.items():
-            if value is not None and not (0 < value < 1e6 or name == "margin" and value == 0):
-                raise ValueError(f"the {name} of a picture needs to be a positive number, not {value}")
-        for colour in (self.colour, self.background or "white"):
-            ImageColor.getrgb(colour)  # a ValueError for what is none
+        for name in ("height", "pen", "margin", "dpi"):
+            if getattr(self, name) is not None or name in ("height", "dpi"):
+                value = as_number(f"the {name} of a picture", getattr(self, name), 0, 1e6, exclusive=name != "margin")
+                object.__setattr__(self, name, value)
+        if self.sheet is not None:
+            sides = as_list("the sheet of a picture", self.sheet, partial(as_number, low=0, high=1e6, exclusive=True))
+            if len(sides) != 2:
+                raise ValueError(f"the sheet of a picture is its width and its height, not {len(sides)} numbers")
+            object.__setattr__(self, "sheet", tuple(sides))
+        for colour in (self.colour, "white" if self.background in (None, "") else self.background):
+            ImageColor.getrgb(as_text("a colour of a picture", colour))  # a ValueError for what is none
 
     @property
     def pen_width(self) -> float:
@@ -57,10 +63,10 @@ class Picture:
         "Of the margin, in `unit`."
         return MARGIN * self.height if self.margin is None else self.margin
 
-# %% ../nbs/02_pictures.ipynb #24ba4224
+# %% ../nbs/02_pictures.ipynb #6bad40cb
 MARGIN = 0.12  # of a line's height: what stays free above and below its ink
 
-# %% ../nbs/02_pictures.ipynb #e526ca44
+# %% ../nbs/02_pictures.ipynb #167c4517
 class Placed(NamedTuple):
     "Strokes in a picture."
 
@@ -68,7 +74,7 @@ class Placed(NamedTuple):
     width: float  # of the picture, in its unit
     height: float  # of the picture, in its unit
 
-# %% ../nbs/02_pictures.ipynb #6afe69d2
+# %% ../nbs/02_pictures.ipynb #cef40500
 def visible(
     stroke: np.ndarray,  # (n, 2)
     least: float,  # what a stroke measures at least
@@ -78,7 +84,7 @@ def visible(
         return stroke
     return (stroke.min(0) + stroke.max(0)) / 2 + np.array([(-least / 2, 0), (least / 2, 0)])
 
-# %% ../nbs/02_pictures.ipynb #3552da15
+# %% ../nbs/02_pictures.ipynb #c7dab971
 def fit_sheet(
     wide: float,  # of the ink and its margins
     high: float,  # of the ink and its margins
@@ -95,7 +101,7 @@ def fit_sheet(
             )
     return picture.sheet
 
-# %% ../nbs/02_pictures.ipynb #60145294
+# %% ../nbs/02_pictures.ipynb #12105ee6
 def place(
     strokes: Sequence[np.ndarray],  # each (n, 2), in any unit
     text: str = "",  # what they say: a page has a line for each of its lines
@@ -114,7 +120,7 @@ def place(
     placed = [(s - np.array([left, top])) * scale + np.array([margin, above]) for s in strokes]
     return Placed([visible(s, picture.pen_width / 3) for s in placed], width, height)
 
-# %% ../nbs/02_pictures.ipynb #d3fd9a61
+# %% ../nbs/02_pictures.ipynb #4ad091e3
 def path_of(
     stroke: np.ndarray,  # (n, 2)
     decimals: int = 2,  # of the numbers
@@ -129,7 +135,7 @@ def path_of(
     curves = [f"Q{at(p)} {at(m)}" for p, m in zip(stroke[1:-1], middle[1:], strict=True)]
     return "".join([f"M{at(stroke[0])}", *curves, f"L{at(stroke[-1])}"])
 
-# %% ../nbs/02_pictures.ipynb #24890d94
+# %% ../nbs/02_pictures.ipynb #5cc670e1
 def svg_of(
     strokes: Sequence[np.ndarray],  # each (n, 2), in any unit
     text: str = "",  # what they say
@@ -148,7 +154,7 @@ def svg_of(
         f'stroke-linecap="round" stroke-linejoin="round">{paths}</g></svg>\n'
     )
 
-# %% ../nbs/02_pictures.ipynb #25e70638
+# %% ../nbs/02_pictures.ipynb #e7637518
 def curve(
     stroke: np.ndarray,  # (n, 2)
     steps: int = 4,  # points per curve
@@ -163,7 +169,7 @@ def curve(
     dense = (1 - t) ** 2 * start + 2 * t * (1 - t) * control + t**2 * end
     return np.concatenate([dense.reshape(-1, 2), middle[-1:], stroke[-1:]])
 
-# %% ../nbs/02_pictures.ipynb #6de39333
+# %% ../nbs/02_pictures.ipynb #a49b810d
 LARGEST = 20_000, 40_000_000  # pixels of a side, and of a whole PNG
 
 
@@ -180,7 +186,7 @@ def pixel_size(
         )
     return size
 
-# %% ../nbs/02_pictures.ipynb #9793cb7b
+# %% ../nbs/02_pictures.ipynb #ef458521
 def image_of(
     strokes: Sequence[np.ndarray],  # each (n, 2), in any unit
     text: str = "",  # what they say
@@ -203,7 +209,7 @@ def image_of(
         return ink
     return Image.composite(ink, Image.new("RGB", size, picture.background), mask)
 
-# %% ../nbs/02_pictures.ipynb #8786ee01
+# %% ../nbs/02_pictures.ipynb #170c6354
 def png_of(
     strokes: Sequence[np.ndarray],  # each (n, 2), in any unit
     text: str = "",  # what they say
@@ -215,7 +221,7 @@ def png_of(
     image_of(strokes, text, picture).save(file, "PNG", **options)
     return file.getvalue()
 
-# %% ../nbs/02_pictures.ipynb #ee82d708
+# %% ../nbs/02_pictures.ipynb #fca30149
 def trace_path(
     path,  # of reportlab
     stroke: np.ndarray,  # (n, 2) in points, y up
@@ -228,7 +234,14 @@ def trace_path(
         a = b
     path.lineTo(*stroke[-1])
 
-# %% ../nbs/02_pictures.ipynb #dda5ff96
+# %% ../nbs/02_pictures.ipynb #07a5683b
+def shares_of(
+    colour: str,  # as #rrggbb or by name
+) -> tuple[float, ...]:  # red, green and blue, from 0 to 1
+    "A colour in numbers."
+    return tuple(value / 255 for value in ImageColor.getrgb(colour)[:3])
+
+# %% ../nbs/02_pictures.ipynb #a87ba9a4
 def pdf_of(
     strokes: Sequence[np.ndarray],  # each (n, 2), in any unit
     text: str = "",  # what they say: the title
@@ -236,7 +249,6 @@ def pdf_of(
 ) -> bytes:  # the same for the same ink
     "Strokes as a PDF of one page, in curves."
     try:
-        from reportlab.lib.colors import HexColor
         from reportlab.pdfgen.canvas import Canvas
     except ImportError as error:
         raise ModuleNotFoundError("a PDF needs reportlab: pip install reportlab") from error
@@ -247,10 +259,13 @@ def pdf_of(
     file = io.BytesIO()
     canvas = Canvas(file, (width, height), invariant=True)
     canvas.setTitle(" ".join(text.split()))
-    if picture.background and ImageColor.getrgb(picture.background) != (255, 255, 255):
-        canvas.setFillColor(HexColor("#%02x%02x%02x" % ImageColor.getrgb(picture.background)[:3]))
+    canvas.setCreator("graves_nb")
+    canvas.setAuthor("")
+    canvas.setSubject("handwriting")
+    if picture.background and shares_of(picture.background) != (1, 1, 1):
+        canvas.setFillColorRGB(*shares_of(picture.background))
         canvas.rect(0, 0, width, height, stroke=0, fill=1)
-    canvas.setStrokeColor(HexColor("#%02x%02x%02x" % ImageColor.getrgb(picture.colour)[:3]))
+    canvas.setStrokeColorRGB(*shares_of(picture.colour))
     canvas.setLineWidth(picture.pen_width * points)
     canvas.setLineCap(1)
     canvas.setLineJoin(1)

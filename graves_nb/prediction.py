@@ -12,10 +12,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .checks import as_whole
 from .contracts import HEADS, LATER, Output, Part, check_parts, find_backend, find_head, find_layer
 from .lstm import LSTMState, clip_derivative
-from .mixture import MixtureHead
-from .softmax import SoftmaxHead
+from .mixture import MixtureHead  # noqa: F401 - registers itself
+from .softmax import SoftmaxHead  # noqa: F401 - registers itself
 
 # %% ../nbs/25_prediction.ipynb #14-005
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class PredictionConfig:
 
     def __post_init__(self):
         for name in ("input_size", "hidden_size", "n_layers", "n_mixtures", "output_size"):
-            if getattr(self, name) < 1:
+            if as_whole(name, getattr(self, name)) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
     @property

@@ -110,7 +110,7 @@ class SoftmaxHead(Part):
         generator: torch.Generator,  # the source of every random draw
     ) -> Tensor:  # (steps, K)
         "The random numbers that drawing symbols of one text consumes, one row a symbol."
-        return torch.stack([torch.empty(self.size).exponential_(generator=generator) for _ in range(steps)])
+        return torch.stack([torch.empty(self.size, dtype=torch.float32).exponential_(generator=generator) for _ in range(steps)])
 
     def sample(
         self,

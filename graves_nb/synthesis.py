@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .alphabet import TextBatch
+from .checks import as_whole
 from .contracts import LATER, Output, Part, find_backend, find_layer
 from .lstm import LSTMState
 from .prediction import make_head, read_out
@@ -36,7 +37,7 @@ class SynthesisConfig:
 
     def __post_init__(self):
         for name in ("n_chars", "hidden_size", "n_layers", "n_mixtures", "n_window"):
-            if getattr(self, name) < 1:
+            if as_whole(name, getattr(self, name)) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 # %% ../nbs/26_synthesis.ipynb #15-008

@@ -24,6 +24,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
+from .checks import as_text
+
 # %% ../nbs/09_texts.ipynb #17818773
 MARKS = {
     codecs.BOM_UTF32_LE: "utf-32-le",
@@ -500,9 +502,9 @@ def fold(
     table: Mapping[str, str] = FOLDINGS,  # an empty one replaces nothing but line ends
     others: bool = False,  # whether what has no equivalent is kept: for alphabets with a label for the rest
 ) -> Folded:
-    "The text in characters of `symbols` and line ends; says what was replaced, and what has no equivalent. Never raises."
+    "The text in characters of `symbols` and line ends; says what was replaced, and what has no equivalent. Takes every string."
     symbols = frozenset(symbols)
-    if symbols.issuperset(text.replace("\n", "")):
+    if symbols.issuperset(as_text("the text", text).replace("\n", "")):
         return Folded(text)
     starts, replaced, refused, pieces = line_starts_of(text), Counter(), [], []
     known, before = {}, ""

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CHOICES', 'ABOVE_ZERO', 'AT_LEAST_ZERO', 'count_weights', 'TrainConfig', 'has_fast_bf16', 'uses_bf16', 'schedule',
-           'Progress', 'Pending', 'read_checkpoint', 'saved_model', 'keep_freed_memory', 'Trainer']
+           'Progress', 'keep_freed_memory', 'Trainer']
 
 # %% ../nbs/44_training.ipynb #22-002
 import contextlib
@@ -20,14 +20,16 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from .checks import as_record, as_text, as_whole, rules_of
 from .contracts import check_parts, config_dict
 from .files import replacing
-from .model import FORMAT_VERSION, Model, ModelFileError, foreign_parts, model_of
+from .model import FORMAT_VERSION, Model, ModelFileError, foreign_parts, model_of, read_meta, told
 from .native import flush_denormals
 from .noise import AdaptiveWeightNoise, WeightNoise
 from .optim import GateMuon, GravesRMSprop
@@ -82,7 +84,7 @@ class TrainConfig:
     def __post_init__(self):
         check_config(self)
 
-# %% ../nbs/44_training.ipynb #a671edc2
+# %% ../nbs/44_training.ipynb #0df6cb8e
 def check_config(
     config: TrainConfig,
 ) -> None:
@@ -168,7 +170,7 @@ class Progress:
     description: float | None = None  # of adaptive weight noise: length of data and weights at the last validation, nats per point
     ended: bool = False  # whether the run was validated at its end
 
-
+# %% ../nbs/44_training.ipynb #5d038cf4
 @dataclass
 class Pending:
     "Sums since the last line of the log, and since the last validation."
@@ -179,7 +181,7 @@ class Pending:
     points: int = 0  # how many points they had
     lines: int = 0  # of the log, when the checkpoint was written
 
-# %% ../nbs/44_training.ipynb #c1e02c1d
+# %% ../nbs/44_training.ipynb #a82f4f5e
 def verdict(
     trainer: "Trainer",
     scores: Sequence[float],  # of a validation
@@ -285,7 +287,7 @@ def update_weights(
     trainer.optimizer.step()
     return nats / max(1, points // trainer.accelerator.num_processes)
 
-# %% ../nbs/44_training.ipynb #d3e38f27
+# %% ../nbs/44_training.ipynb #c0a770e4
 def no_number(
     trainer: "Trainer",
     what: str,  # is wrong
@@ -305,7 +307,7 @@ def check_finite(
         names = [n for (n, _), norm in zip(trainer.trained.named_parameters(), norms, strict=True) if not torch.isfinite(norm)]
         raise no_number(trainer, f"{', '.join(names[:3])} has weights that are no finite numbers")
 
-# %% ../nbs/44_training.ipynb #8fa851a9
+# %% ../nbs/44_training.ipynb #ba1b874e
 HELD: set[str] = set()  # locks of this process
 
 
@@ -336,7 +338,10 @@ def is_alive(
         pass
     return owner.get("began") == began(owner["pid"])
 
-# %% ../nbs/44_training.ipynb #8629d209
+# %% ../nbs/44_training.ipynb #aeee0a30
+LOCK = dict(pid=partial(as_whole, low=1, high=2**31 - 1), host=as_text)  # what is in one
+
+
 def take_lock(
     path: Path,  # of the lock
 ) -> None:
@@ -374,7 +379,7 @@ def drop_dead_lock(
 ) -> None:
     "Remove it if whoever wrote it is dead."
     try:
-        owner = json.loads(path.read_text())
+        owner = as_record("the lock", json.loads(path.read_text()), LOCK)
         alive = is_alive(owner, path)
     except FileNotFoundError:
         return
@@ -425,7 +430,7 @@ def on_cpu(
     "Copies of all weights."
     return {name: w.detach().to("cpu", torch.float32, copy=True) for name, w in network.state_dict().items()}
 
-# %% ../nbs/44_training.ipynb #46078993
+# %% ../nbs/44_training.ipynb #e405887a
 def state_of(
     trainer: "Trainer",
     carried: dict,  # by the task
@@ -454,7 +459,7 @@ def write_whole(
     except RuntimeError as error:  # torch's way to say that a write failed
         raise OSError(f"cannot write {path}: {str(error).splitlines()[0]}; what was there is kept") from error
 
-# %% ../nbs/44_training.ipynb #4bb2d5e6
+# %% ../nbs/44_training.ipynb #354554b3
 def save_run(
     trainer: "Trainer",
 ) -> None:
@@ -476,7 +481,37 @@ def save_best(
         record = record_of(trainer.model) | dict(info=json.loads(trainer.best["info"]))
         model_of(record, trainer.best["weights"]).save(trainer.out / BEST, torch.float32)
 
-# %% ../nbs/44_training.ipynb #cd5feacf
+# %% ../nbs/44_training.ipynb #aaee00cd
+TABLE = partial(as_record, rules={})
+COUNTED = dict.fromkeys(("stage", "epoch", "position", "points", "updates", "stale"), partial(as_whole, low=0))
+PROGRESS = partial(as_record, rules=rules_of(Progress) | COUNTED, optional=tuple(rules_of(Progress)))
+PENDING = partial(as_record, rules=rules_of(Pending), optional=tuple(rules_of(Pending)))
+
+
+def as_weights(
+    name: str,
+    value,  # tensors by name
+) -> dict[str, Tensor]:
+    "The weights, if they are numbers."
+    wrong = [key for key, w in TABLE(name, value).items() if not (isinstance(w, Tensor) and w.isfinite().all())]
+    if wrong:
+        raise ValueError(f"{name} has no finite numbers as {', '.join(map(str, wrong[:3]))}")
+    return value
+
+
+def as_best(
+    name: str,
+    value,  # weights and info of the best model; None where none was judged
+) -> dict | None:
+    "The best model of a run, if it is one."
+    return None if value is None else as_record(name, value, dict(weights=as_weights, info=as_text))
+
+
+CHECKPOINTED = dict(
+    network=as_weights, optimizer=TABLE, progress=PROGRESS, pending=PENDING, model=as_text, carried=TABLE, best=as_best
+)
+
+
 def read_checkpoint(
     out: str | Path,  # a run's folder
 ) -> dict:
@@ -486,10 +521,9 @@ def read_checkpoint(
         raise FileNotFoundError(f"nothing to resume: there is no {path}")
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
-        state["network"], state["optimizer"], state["progress"]
+        return as_record("a checkpoint", state, CHECKPOINTED, ("model", "pending", "carried", "best"))
     except DAMAGED as error:
         raise ValueError(f"cannot resume from {path}: it is damaged: {str(error).splitlines()[0] if str(error) else 'it is empty'}") from error
-    return state
 
 
 def saved_model(
@@ -499,7 +533,9 @@ def saved_model(
     state = read_checkpoint(out)
     if "model" in state:
         weights = {name.removeprefix("network."): w for name, w in state["network"].items() if not name.startswith("log_std.")}
-        return model_of(json.loads(state["model"]), weights)
+        path = Path(out) / CHECKPOINT
+        with told(path):
+            return model_of(read_meta(path, state["model"], len(weights)), weights)
     for name in (MODEL, BEST):  # of checkpoints from before they had a record of their own
         with contextlib.suppress(FileNotFoundError, ModelFileError):
             return Model.load(Path(out) / name)
@@ -703,7 +739,7 @@ def judge(
         save_best(trainer)
     tell(trainer, entry)
 
-# %% ../nbs/44_training.ipynb #651879f7
+# %% ../nbs/44_training.ipynb #c924fe75
 def glance(
     trainer: "Trainer",
 ) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .checks import as_number
 from .collections import Collection, lines_of_malformed
 from .files import NO_CACHE, cache_folder, fingerprint, progress, read_cache, write_cache
 from graves_nb.hands import (
@@ -74,10 +75,10 @@ def as_table(
     "Numbers as rows of these columns; a ValueError if they do not fit."
     if len(numbers) % len(columns):
         raise ValueError(f"{len(numbers)} numbers do not fill rows of {' '.join(columns)}")
-    table = np.array([float(n) for n in numbers], np.float32).reshape(-1, len(columns))
-    if not np.isfinite(table).all():
-        raise ValueError("a coordinate is not finite")
-    return table
+    table = np.array([float(n) for n in numbers]).reshape(-1, len(columns))
+    if not (abs(table) < 1e12).all():
+        raise ValueError("a coordinate is not finite, or beyond every tablet")
+    return table.astype(np.float32)
 
 # %% ../nbs/15_unipen.ipynb #343c990a
 @dataclass(frozen=True)
@@ -485,9 +486,8 @@ class Unipen(Collection):
         points_per_char: float = 18.0,  # the paper's data have 18 to 25
         rules: Rules | None = None,  # the defaults if None
     ):
-        if not 5 <= points_per_char <= 100:
-            raise ValueError(f"points_per_char should be 5 to 100 (the paper: 18 to 25), not {points_per_char}")
-        self.root, self.points_per_char = Path(root), float(points_per_char)
+        pace = as_number("points_per_char (the paper: 18 to 25)", points_per_char, 5, 100)
+        self.root, self.points_per_char = Path(root), pace
         self.rules = rules or Rules()
         self.files = index_files(self.root)
         key = fingerprint(self.root, VERSION, self.points_per_char, asdict(self.rules))

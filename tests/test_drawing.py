@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 
 from graves_nb import native
 from graves_nb.alphabet import TextBatch
-from graves_nb.drawing import _pack_once, draw_points, draw_points_plain
+from graves_nb.contracts import only_backends
+from graves_nb.drawing import draw_points, draw_points_plain
+from graves_nb.drawing_c import _pack_once
 from graves_nb.mixture import random_draws
 from graves_nb.native import KINDS
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
 from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
 
-needs_compiler = pytest.mark.skipif(
-    not native.usable(torch.zeros(1)), reason="no C compiler: the plain loop is all there is"
-)
+needs_compiler = pytest.mark.skipif(native.library() is None, reason="no C compiler: the plain loop is all there is")
 
 
 def network_of(kind, seed, cells=11, layers=2, mixtures=3, half=False):
@@ -108,12 +108,12 @@ def test_changed_weights_draw_other_points():
     torch.testing.assert_close(after.points, draw_points_plain(network, *args).points, rtol=1e-3, atol=1e-4)
 
 
-def test_without_a_compiler_and_in_double_precision(monkeypatch):
+def test_without_a_compiler_and_in_double_precision():
     network = network_of("prediction", 4).double()
     x = torch.zeros(2, 3, dtype=torch.double)
     draws = torch.stack([random_draws(4, torch.Generator().manual_seed(i)) for i in range(2)]).double()
     assert draw_points(network, network.initial_state(x), x, draws).points.dtype == torch.double
-    monkeypatch.setattr(native, "usable", lambda x: False)
     network = network_of("synthesis", 4)
     args = arguments(network, 2, 5, 3)
-    assert torch.equal(draw_points(network, *args).points, draw_points_plain(network, *args).points)
+    with only_backends("torch"):
+        assert torch.equal(draw_points(network, *args).points, draw_points_plain(network, *args).points)

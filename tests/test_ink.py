@@ -238,7 +238,7 @@ def test_inkml_of_others_is_read(tmp_path):
         b"<ink><trace></trace></ink>",
         b"<ink><trace>1 2, 3</trace></ink>",
         b"<ink><trace>1 2, a b</trace></ink>",
-        b"<ink><trace>1 2, '1 '1</trace></ink>",
+        b"<ink><trace>'1 '1, 1 2</trace></ink>",
         b"<ink><trace>nan 2</trace></ink>",
         b"<svg/>",
         b'<ink><traceFormat><channel name="X"/></traceFormat><trace>1</trace></ink>',

@@ -7,7 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graves_nb.lstm import LSTMState, PeepholeLSTM, clip_derivative, lstm_cell, product, product_dtype
+from graves_nb.backend_torch import product
+from graves_nb.lstm import LSTMState, PeepholeLSTM, clip_derivative, lstm_cell
+from graves_nb.sequence import product_dtype
 
 torch.set_num_threads(1)
 sizes = st.tuples(*[st.integers(1, 4)] * 4)  # time, batch, input, hidden

@@ -51,12 +51,12 @@ def by_the_papers_letters(y, x):
     for pihat, mu1, mu2, s1, s2, rhohat in zip(*rest, strict=True):
         pi, s1, s2, rho = math.exp(pihat) / total, math.exp(s1), math.exp(s2), math.tanh(rhohat)  # (19)-(22)
         z1, z2 = (x[0] - mu1) / s1, (x[1] - mu2) / s2
-        z, c = z1**2 + z2**2 - 2 * rho * z1 * z2, 1 / (1 - rho**2)  # (25), (33)
-        gammas.append(pi * math.exp(-z * c / 2) / (2 * math.pi * s1 * s2 * math.sqrt(1 - rho**2)))  # (24), (27)
+        z, c = z1**2 + z2**2 - 2 * rho * z1 * z2, 1 / (1 - rho**2)  # (25), (37)
+        gammas.append(pi * math.exp(-z * c / 2) / (2 * math.pi * s1 * s2 * math.sqrt(1 - rho**2)))  # (24), (28)
         tilt1, tilt2 = c * (z1 - rho * z2), c * (z2 - rho * z1)
         blocks.append([tilt1 / s1, tilt2 / s2, tilt1 * z1 - 1, tilt2 * z2 - 1, z1 * z2 + rho * (1 - c * z)])
     density = sum(gammas)
-    gammas = [g / density for g in gammas]  # (28)
+    gammas = [g / density for g in gammas]  # (29)
     weights = [math.exp(pihat) / total - g for pihat, g in zip(rest[0], gammas, strict=True)]
     others = [-g * block[i] for i in range(5) for g, block in zip(gammas, blocks, strict=True)]
     return density * (e if x[2] else 1 - e), [x[2] - e, *weights, *others]
@@ -142,6 +142,66 @@ def test_extreme_outputs_are_finite_in_single_precision(rho_hat, log_std):
         assert loss.isfinite().all() and leaf.grad.isfinite().all()
         results.append(loss.detach().double())
     torch.testing.assert_close(*results, rtol=1e-4, atol=1e-4)
+
+
+wild = st.floats(-60, 60, width=32)
+places = st.floats(-10, 10, width=32)
+
+
+def in_both(y, x):
+    "Losses and derivatives in single precision, and those in double precision of the same numbers."
+    for dtype in (torch.float32, torch.float64):
+        leaf = y.detach().to(dtype, copy=True).requires_grad_()
+        loss = mixture_loss(leaf, x.to(dtype))
+        loss.sum().backward()
+        yield loss.detach(), leaf.grad
+
+
+@settings(max_examples=200, deadline=None)
+@given(wild, wild, wild, wild, st.booleans(), st.floats(-1e4, 1e4, width=32), st.floats(-1e4, 1e4, width=32))
+def test_whatever_the_outputs_nothing_is_nan_or_endless(pi, s1, s2, rho, on_it, x1, x2):
+    mean = (x1, x2) if on_it else (0.5, -0.25)
+    for others in ([], [(0.0, 0.0, 0.0, 1.0, 1.0, 0.5)]):
+        y = pack(0.0, (pi, *mean, s1, s2, rho), *others).float()
+        x = torch.tensor([x1, x2, 1.0])
+        (loss, grad), (exact, _) = in_both(y, x)
+        assert loss.isfinite() and grad.isfinite().all()
+        if others or on_it or exact < 1e30 and rho == 0:
+            torch.testing.assert_close(loss.double(), exact, rtol=1e-4, atol=1e-4)
+        p = split_outputs(y)
+        assert component_log_density(p, x[:2]).isfinite().all() and log_density(p, x).isfinite()
+        assert sample_mixture(split_outputs(y[None]), torch.tensor([[0.3, 0.2, 1.5, -1.5]])).isfinite().all()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.floats(-60, -20, width=32), st.floats(-60, 60, width=32), st.booleans(), places, places)
+def test_a_gaussian_that_is_far_off_has_no_part_in_the_derivatives(log_std, rho, on_a_diagonal, x1, x2):
+    x2 = x1 if on_a_diagonal else x2
+    far = (0.3, x1 + 3.0, x2 - 2.0, log_std, log_std, rho)
+    y, x = pack(0.4, (0.1, 1.0, -2.0, 0.5, 1.5, 0.7), far).float(), torch.tensor([x1, x2, 0.0])
+    (loss, grad), (exact, by) = in_both(y, x)
+    torch.testing.assert_close((loss.double(), grad.double()), (exact, by), rtol=1e-4, atol=1e-4)
+    assert (grad[[4, 6, 8, 10, 12]] == 0).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(wild, st.floats(-3, 3), st.floats(-3, 3))
+def test_near_a_gaussian_of_any_tilt_derivatives_are_right(rho, along, across):
+    "Points some standard deviations along the diagonals, where single precision has nothing to cancel."
+    a, b = ((2 / (1 + math.exp(2 * sign * rho))) ** 0.5 for sign in (1, -1))
+    for z in (a * across, -a * across), (b * along, b * along):
+        y, x = pack(0.4, (0.0, 0.0, 0.0, 0.0, 0.0, rho)).float(), torch.tensor([*z, 0.0])
+        (loss, grad), (exact, by) = in_both(y, x)
+        torch.testing.assert_close(loss.double(), exact, rtol=1e-5, atol=1e-4)
+        torch.testing.assert_close(grad.double(), by, rtol=1e-4, atol=1e-4)
+
+
+def test_without_a_distribution_there_is_no_point():
+    draws = torch.tensor([[0.3, 0.2, 1.5, -1.5]])
+    for place in (0, 1, 2):
+        y = TWO.clone()[None]
+        y[0, place] = math.nan
+        assert sample_mixture(split_outputs(y), draws).isnan().all()
 
 
 @pytest.mark.parametrize("rho_hat, s1, s2", list(itertools.product((-30.0, 30.0), (-15.0, 15.0), (-15.0, 15.0))))

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from graves_nb.alphabet import Alphabet, TextBatch
 from graves_nb.ink import OffsetScaler
-from graves_nb.model import FORMAT_VERSION, InkModel, ModelFileError, predict, transfer
+from graves_nb.model import FORMAT_VERSION, InkModel, ModelFileError, transfer
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
 from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
 
@@ -129,8 +129,8 @@ def test_both_kinds_predict_in_one_way(model, scribbler):
     x = torch.randn(5, 2, 3)
     text = TextBatch.from_indices([model.encode("ab"), model.encode("c")])
     assert model.encode("ab").tolist() == [1, 2] and scribbler.encode("any text") is None
-    torch.testing.assert_close(predict(model.network, x, text), model.network(x, text)[0])
-    torch.testing.assert_close(predict(scribbler.network, x, None), scribbler.network(x)[0])
+    torch.testing.assert_close(model.network(x, text, None).y, model.network(x, text)[0])
+    torch.testing.assert_close(scribbler.network(x, None).y, scribbler.network(x)[0])
 
 
 def test_transfer_within_a_kind_copies_every_weight(model, scribbler):
@@ -146,7 +146,7 @@ def test_a_prediction_network_starts_as_a_synthesis_network_that_sees_no_text(mo
     network = filled(model.network)
     start = transfer(model, PredictionNetwork(PredictionConfig(hidden_size=6, n_mixtures=2)))
     x, text = torch.randn(7, 2, 3), TextBatch(torch.zeros(2, 3, dtype=torch.long), torch.zeros(2, 3))  # all padding
-    torch.testing.assert_close(predict(start, x), predict(network, x, text))
+    torch.testing.assert_close(start(x).y, network(x, text).y)
 
 
 @pytest.mark.parametrize(

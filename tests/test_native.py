@@ -11,8 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graves_nb import lstm, native, synthesis
+from graves_nb import backend_c, backend_torch, native
+from graves_nb.contracts import find_backend, only_backends
 from graves_nb.lstm import PeepholeLSTM
+from graves_nb.sequence import LSTMLoop
 
 torch.set_num_threads(1)
 COMPILER = shutil.which(os.environ.get("CC", "cc"))
@@ -50,9 +52,8 @@ def run_layer():
 
 def assert_steps_agree(name, args):
     "Run a step both ways and compare all that it leaves in its arguments."
-    plain = getattr(lstm if name.startswith("cell") else synthesis, name)
     results = []
-    for step in (getattr(native, name), plain):
+    for step in (getattr(backend_c, name), getattr(backend_torch, name)):
         own = [a.clone() if isinstance(a, torch.Tensor) else a for a in args]
         own = [strided(a) if i in STRIDED.get(name, ()) else a for i, a in enumerate(own)]
         step(*own)
@@ -62,7 +63,7 @@ def assert_steps_agree(name, args):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
-STRIDED = {"cell_forward_": [3], "cell_backward_": [3], "window_forward_": [5], "window_backward_": [2]}
+STRIDED = {"cell_forward_": [2], "cell_backward_": [2], "window_forward_": [5], "window_backward_": [2]}
 
 
 def strided(a):
@@ -72,8 +73,14 @@ def strided(a):
 
 def cell_arguments(rows, n, seed, scale=1.0):
     torch.manual_seed(seed)
-    gates, (c_prev, c, h) = scale * torch.randn(rows, 4 * n), scale * torch.randn(3, rows, n)
-    return gates, c_prev, c, h, torch.randn(3, n)
+    gates, cells, h = scale * torch.randn(rows, 4 * n), scale * torch.randn(2, rows, n), scale * torch.randn(rows, n)
+    return gates, cells, h, torch.randn(3, n)
+
+
+def loop_of(peephole, clip):
+    "What a step back is told of its loop."
+    n = peephole.shape[1]
+    return LSTMLoop(torch.zeros(4 * n, n), peephole, clip, torch.float32)
 
 
 def window_arguments(rows, gaussians, chars, symbols, seed):
@@ -101,13 +108,13 @@ def outputs_and_gradients(layer, x, bf16):
 # ---------------------------------------------------------------- with a compiler
 def test_steps_are_compiled_exactly_where_they_can_be():
     assert (native.library() is not None) == (COMPILER is not None and not DECLINED)
-    assert native.usable(torch.zeros(2)) == (native.library() is not None)
+    assert backend_c.BACKEND.serves(torch.zeros(2)) == (native.library() is not None)
 
 
 def test_only_single_precision_on_the_processor_is_taken():
-    assert not native.usable(torch.zeros(2, dtype=torch.float64))
-    assert not native.usable(torch.zeros(2, dtype=torch.bfloat16))
-    assert not native.usable(torch.zeros(2, device="meta"))
+    assert not backend_c.BACKEND.serves(torch.zeros(2, dtype=torch.float64))
+    assert not backend_c.BACKEND.serves(torch.zeros(2, dtype=torch.bfloat16))
+    assert not backend_c.BACKEND.serves(torch.zeros(2, device="meta"))
 
 
 if native.library() is not None:  # a machine without a compiler has nothing to compare
@@ -120,10 +127,9 @@ if native.library() is not None:  # a machine without a compiler has nothing to 
     @settings(max_examples=30, deadline=None)
     @given(st.integers(1, 5), st.integers(1, 40), clips, st.integers(0, 999))
     def test_cell_backward(rows, n, clip, seed):
-        gates, c_prev, c, h, peephole = cell_arguments(rows, n, seed)
-        lstm.cell_forward_(gates, c_prev, c, h, peephole)
-        dh, dh_out, dc = torch.randn(3, rows, n)
-        args = gates, c_prev, c, dh, dh_out, dc, peephole, torch.randn(3, n), clip
+        gates, cells, h, peephole = cell_arguments(rows, n, seed)
+        backend_torch.cell_forward_(gates, cells, h, peephole)
+        args = gates, cells, *torch.randn(3, rows, n), torch.randn(3, n), loop_of(peephole, clip)
         assert_steps_agree("cell_backward_", args)
 
     @settings(max_examples=30, deadline=None)
@@ -141,24 +147,24 @@ if native.library() is not None:  # a machine without a compiler has nothing to 
         assert_steps_agree("window_backward_", args)
 
     def test_saturated_gates_are_finite():
-        gates, c_prev, c, h, peephole = cell_arguments(4, 16, 0, scale=200.0)
-        assert_steps_agree("cell_forward_", (gates, c_prev, c, h, peephole))
-        lstm.cell_forward_(gates, c_prev, c, h, peephole)
-        dh, dh_out, dc = torch.randn(3, 4, 16)
-        args = gates, c_prev, c, dh, dh_out, dc, peephole, torch.zeros(3, 16), None
+        gates, cells, h, peephole = cell_arguments(4, 16, 0, scale=200.0)
+        assert_steps_agree("cell_forward_", (gates, cells, h, peephole))
+        backend_torch.cell_forward_(gates, cells, h, peephole)
+        args = gates, cells, *torch.randn(3, 4, 16), torch.zeros(3, 16), loop_of(peephole, None)
         assert_steps_agree("cell_backward_", args)
 
     def test_what_lies_around_a_strided_output_is_left_alone():
-        gates, c_prev, c, h, peephole = cell_arguments(3, 5, 0)
+        gates, cells, _, peephole = cell_arguments(3, 5, 0)
         wide = torch.full((3, 11), 7.0)
-        native.cell_forward_(gates, c_prev, c, wide[:, 2:7], peephole)
+        backend_c.cell_forward_(gates, cells, wide[:, 2:7], peephole)
         assert (wide[:, :2] == 7).all() and (wide[:, 7:] == 7).all() and (wide[:, 2:7] != 7).all()
 
-    def test_a_layer_gives_the_same_numbers_either_way(monkeypatch):
+    @pytest.mark.parametrize("others", [("torch",), ()])
+    def test_a_layer_gives_the_same_numbers_either_way(others):
         compiled = run_layer()
-        monkeypatch.setattr(native, "usable", lambda x: False)
-        for ours, plain in zip(compiled, run_layer(), strict=True):
-            torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-5)
+        with only_backends(*others):
+            for ours, plain in zip(compiled, run_layer(), strict=True):
+                torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-5)
 
     factors = st.sampled_from([dtype for dtype in (torch.float32, torch.bfloat16) if native.multiplies(dtype)])
 
@@ -220,7 +226,7 @@ if native.library() is not None:  # a machine without a compiler has nothing to 
 # ---------------------------------------------------------------- without
 def test_declined_is_quiet(fresh, caplog):
     fresh.setenv("GRAVES_NATIVE", "0")
-    assert native.library() is None and not native.usable(torch.zeros(2))
+    assert native.library() is None and find_backend(torch.zeros(2)) is backend_torch.BACKEND
     assert not caplog.records
 
 

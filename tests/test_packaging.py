@@ -149,7 +149,7 @@ def test_a_source_archive_builds_the_same_package(tmp_path):
 
 def tool(root, *words):
     "The check of the notebooks of a checkout."
-    command = [sys.executable, str(root / "tests" / "check_notebooks.py"), *words]
+    command = [sys.executable, str(root / "tools" / "check_notebooks.py"), *words]
     return subprocess.run(command, cwd=root, capture_output=True, text=True)
 
 
@@ -166,9 +166,9 @@ def save_notebook(root, source, **metadata):
 def small_repository(tmp_path_factory):
     "The same tools around one notebook, exported."
     root = tmp_path_factory.mktemp("small")
-    for name in ("nbs", "graves_nb", "tests"):
+    for name in ("nbs", "graves_nb", "tools"):
         (root / name).mkdir()
-    for name in ("settings.ini", "setup.py", "pyproject.toml", "graves_nb/__init__.py", "tests/check_notebooks.py"):
+    for name in ("settings.ini", "setup.py", "pyproject.toml", "graves_nb/__init__.py", "tools/check_notebooks.py"):
         shutil.copy(ROOT / name, root / name)
     save_notebook(root, "x = 1")
     assert tool(root, "--write").returncode == 0

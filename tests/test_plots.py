@@ -16,45 +16,48 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from graves_nb.alphabet import Alphabet, TextBatch
+from graves_nb.density import (
+    PlacedGaussians,
+    add_window,
+    density_figure,
+    density_map,
+    draw_gaussians,
+    level_of,
+    place_gaussians,
+    png_of,
+    shades_of,
+    window_sizes,
+)
+from graves_nb.gates import gates_figure, layer_gates, liveliest, record_gates
 from graves_nb.ink import Ink, OffsetScaler
 from graves_nb.model import InkModel
 from graves_nb.plots import (
     BLUE,
     GREEN,
     HEAT,
+    LINE_HEIGHT,
+    MOST_ROWS,
     NEUTRAL,
     ORANGE,
-    PlacedGaussians,
-    add_window,
     alignment_figure,
-    density_figure,
-    density_map,
-    draw_gaussians,
-    gates_figure,
+    contrast,
     ink_figure,
-    layer_gates,
-    level_of,
-    linked_figure,
-    liveliest,
     loss_figure,
     mixture_weights,
     mixture_weights_figure,
     palette,
     pen_track,
-    place_gaussians,
-    png_of,
     point_labels,
-    record_gates,
-    shades_of,
     stacked,
     step_losses,
     stroke_starts,
     text_weights,
+    traces,
     window_characters,
-    window_sizes,
 )
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
 from graves_nb.sampling import Trace, null_first, trace_ink
+from graves_nb.steps import linked_figure, mixture_figure, move_mixture, move_window, window_figure
 from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
 
 SCALER = OffsetScaler((0.1, -0.2), (2.0, 0.5))
@@ -109,6 +112,12 @@ def test_colours_stand_out_from_light_and_dark_pages(colour, page):
     one = luminance(np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255)
     dark, light = sorted([one, luminance(np.full(3, page / 255))])
     assert (light + 0.05) / (dark + 0.05) > 3.5
+
+
+def test_letters_are_read_on_white_and_on_black_and_on_no_page_badly():
+    assert min(contrast(NEUTRAL, page) for page in ("#ffffff", "#000000")) >= 4.5
+    assert contrast(NEUTRAL, "#111111") > 4.1  # 4.35 is the most that a grey has both there and on white
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
 
 
 def test_palette_by_hand():
@@ -324,9 +333,10 @@ def test_density_figure_lies_under_its_ink():
 def test_mixture_weights_by_hand():
     rows = [outputs_of(w, [(0, 0)] * 2, [(1, 1)] * 2, [0, 0]) for w in ([0.75, 0.25], [0.1, 0.9])]
     trace = Trace(torch.stack(rows).float(), None, None)
-    np.testing.assert_allclose(mixture_weights(trace), [[0.75, 0.1], [0.25, 0.9]], rtol=1e-5)
-    np.testing.assert_allclose(mixture_weights(trace, 1.0), [[0.9, 0.01 / 0.82], [0.1, 0.81 / 0.82]], rtol=1e-5)
-    figure = tidy(mixture_weights_figure(trace))
+    model = small_model()
+    np.testing.assert_allclose(mixture_weights(model, trace), [[0.75, 0.1], [0.25, 0.9]], rtol=1e-5)
+    np.testing.assert_allclose(mixture_weights(model, trace, 1.0), [[0.9, 0.01 / 0.82], [0.1, 0.81 / 0.82]], rtol=1e-5)
+    figure = tidy(mixture_weights_figure(model, trace))
     assert list(figure.data[0].y) == [1, 2] and figure.data[0].zmax == 1
 
 
@@ -339,6 +349,16 @@ def test_losses_by_hand():
     assert stroke_starts(ink).tolist() == [2]
     line, marks = tidy(loss_figure(model, ink, trace)).data
     assert list(line.x) == [1, 2] and list(marks.x) == [2] and marks.y[0] == line.y[1]
+
+
+def test_losses_with_a_bias_by_hand():
+    model, ink = InkModel(small_model().network, None, OffsetScaler()), Ink.from_strokes([[(0, 0), (1, 2)]])
+    trace = Trace(outputs_of([0.8, 0.2], [(1, 2), (1, 2)], [(0.5, 0.5), (1, 1)], [0.0, 0.0])[None], None, None)
+    sharp, by_hand = np.exp(-1.0), [0.8**2, 0.2**2]  # (61), (62)
+    share = [weight / sum(by_hand) for weight in by_hand]
+    density = sum(w / (2 * np.pi * (std * sharp) ** 2) for w, std in zip(share, (0.5, 1), strict=True))
+    np.testing.assert_allclose(step_losses(model, ink, trace, 1.0), -np.log(density * 0.5), rtol=1e-5)
+    np.testing.assert_allclose(loss_figure(model, ink, trace, 1.0).data[0].y, step_losses(model, ink, trace, 1.0))
 
 
 # inside a layer
@@ -408,6 +428,67 @@ def test_linked_figure(kind, rows):
     assert [axis.matches for axis in axes] == [None, *["x2"] * (rows - 1)]
     assert figure.layout.yaxis.autorange == "reversed" and figure.layout.yaxis.scaleanchor == "x"
     assert not hasattr(figure.layout, f"xaxis{rows + 1}") or figure.layout[f"xaxis{rows + 1}"] is None
+
+
+@pytest.mark.parametrize("kind", ["prediction", "synthesis"])
+def test_all_views_of_a_line_have_its_bias_and_say_so(kind):
+    model, ink = small_model(kind), wave(60, text="abc")
+    trace = trace_ink(model, ink)
+    plain, figure = linked_figure(model, ink, trace), tidy(linked_figure(model, ink, trace, bias=2))
+    assert "bias 2" in figure.layout.title.text and not plain.layout.title.text
+    (nats, *_), (weights, *_), (density, *_) = (traces(figure, name) for name in ("nats", "weights", "density"))
+    np.testing.assert_allclose(nats.y, step_losses(model, ink, trace, 2))
+    np.testing.assert_allclose(weights.z, mixture_weights(model, trace, 2))
+    assert density.source == traces(density_figure(model, ink, trace, bias=2), "density")[0].source
+    assert all("with bias 2" in t.hovertemplate for t in (nats, weights))
+
+
+@pytest.mark.parametrize(("wide", "text"), [(1, "hi"), (300, "a b c " * 90)])
+def test_no_text_makes_a_figure_endless(wide, text):
+    t = np.linspace(0, 1, 40)
+    ink = Ink.from_strokes([np.column_stack([wide * t, np.sin(9 * t)])], text=text)
+    trace = Trace(torch.zeros(39, 19), None, torch.rand(39, len(text)))
+    figure = tidy(linked_figure(small_model("synthesis"), ink, trace))
+    assert figure.layout.height <= LINE_HEIGHT + 130 + 190 + 13 * MOST_ROWS + 200
+    assert tidy(alignment_figure(trace, text)).layout.height < 900 and tidy(ink_figure(ink)).layout.height < 450
+
+
+def explored(n=30):
+    "An untrained synthesis model, a line and its trace."
+    model, ink = small_model("synthesis"), wave(n, text="ab c")
+    return model, ink, trace_ink(model, ink)
+
+
+def test_what_moves_stays_on_axes_that_do_not():
+    model, ink, trace = explored()
+    mixture, window = mixture_figure(model, ink, trace), window_figure(ink, trace)
+    still = [a.range for a in (mixture.layout.xaxis, mixture.layout.yaxis, window.layout.yaxis, window.layout.yaxis2)]
+    assert all(r is not None for r in still)
+    for step in range(1, len(ink)):
+        move_mixture(mixture, model, ink, trace, step, 0.5)
+        move_window(window, ink, trace, step)
+        axes = (mixture.layout.xaxis, mixture.layout.yaxis, window.layout.yaxis, window.layout.yaxis2)
+        assert [axis.range for axis in axes] == still
+        for curve in (*traces(window, "Gaussian"), *traces(window, "weights")):
+            assert np.max(curve.y) < window.layout.yaxis2.range[1]
+        (x, *_), (y, *_) = traces(mixture, "pen")[0].x, traces(mixture, "pen")[0].y
+        assert still[0][0] < x < still[0][1] and still[1][0] > y > still[1][1]
+
+
+def test_traces_are_found_by_name_wherever_they_are():
+    model, ink, trace = explored()
+    figure = mixture_figure(model, ink, trace, 3)
+    figure.data = figure.data[::-1]
+    move_mixture(figure, model, ink, trace, 9, 1.0)
+    fresh = mixture_figure(model, ink, trace, 9, 1.0)
+    for name in ("written", "pen", "the point that came", "weights"):
+        for moved, made in zip(traces(figure, name), traces(fresh, name), strict=True):
+            np.testing.assert_array_equal(moved.y, made.y)
+    others = window_figure(ink, trace), linked_figure(model, ink, trace), gates_figure(record_gates(model, ink))
+    for made in (fresh, *others):
+        assert all(t.name for t in made.data) and not made.layout.showlegend
+    with pytest.raises(ValueError, match="no trace named 'ink'"):
+        traces(fresh, "ink")
 
 
 def best_of(n, call):

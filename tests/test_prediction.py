@@ -49,12 +49,12 @@ def as_state(leaves):
 def step_by_step(network, x, state):
     outputs = []
     for row in x:
-        y, state = network.step(row, state)
+        y, state, _ = network.step(row, state)
         outputs.append(y)
-    return torch.stack(outputs), state
+    return torch.stack(outputs), state, None
 
 
-def total(y, state, x):
+def total(y, state, _, x):
     "A scalar that depends on all outputs and on the whole last state."
     loss = mixture_loss(y[:-1], x[1:]).sum() if len(y) > 1 else y.square().sum()
     return loss + sum(t.square().sum() for layer in state.layers for t in layer)
@@ -75,7 +75,7 @@ def test_one_step_of_two_layers_by_hand():
 
     first = cell(2.0)
     second = cell(2.0, first)  # the input is seen by both layers
-    y, state = network.step(torch.tensor([[2.0]], dtype=F64), network.initial_state(torch.zeros(1, 1, dtype=F64)))
+    y, state, _ = network.step(torch.tensor([[2.0]], dtype=F64), network.initial_state(torch.zeros(1, 1, dtype=F64)))
     assert y.item() == pytest.approx(0.5 * first + 0.5 * second + 0.5, abs=1e-12)  # and both are seen by the output
     assert [layer.h.item() for layer in state.layers] == pytest.approx([first, second], abs=1e-12)
 
@@ -93,7 +93,7 @@ def test_fast_pass_equals_the_plain_one(steps, batch, layers, clip, seed):
     x = random_offsets(steps, batch).requires_grad_()
     state, leaves = random_state(network, batch)
     inputs = [x, *leaves, *network.parameters()]
-    fast, plain = network(x, state), step_by_step(network, x, state)
+    fast, plain = network(x, state=state), step_by_step(network, x, state)
     torch.testing.assert_close(fast, plain, rtol=0, atol=1e-10)
     ours, theirs = (torch.autograd.grad(total(*result, x.detach()), inputs) for result in (fast, plain))
     for a, b in zip(ours, theirs, strict=True):
@@ -107,8 +107,8 @@ def test_derivatives_agree_with_finite_differences():
 
     def loss(x, *tensors):
         values = dict(zip((name for name, _ in weights), tensors[4:], strict=True))
-        y, last = torch.func.functional_call(network, values, (x, as_state(tensors[:4])))
-        return total(y, last, targets)
+        y, last, _ = torch.func.functional_call(network, values, (x, None, as_state(tensors[:4])))
+        return total(y, last, None, targets)
 
     targets = x.clone()
     inputs = [x.requires_grad_(), *leaves, *(p.detach().clone().requires_grad_() for _, p in weights)]
@@ -119,10 +119,10 @@ def test_derivatives_agree_with_finite_differences():
 @given(steps=st.integers(2, 9), cuts=st.sets(st.integers(1, 8), max_size=3), seed=st.integers(0, 99))
 def test_chunks_with_carried_state_equal_the_whole(steps, cuts, seed):
     network, x = make(seed=seed), random_offsets(steps, 2)
-    whole, last = network(x)
+    whole, last, _ = network(x)
     state, parts = None, []
     for start, stop in pairwise([0, *sorted(c for c in cuts if c < steps), steps]):
-        y, state = network(x[start:stop], state)
+        y, state, _ = network(x[start:stop], state=state)
         parts.append(y)
     torch.testing.assert_close(torch.cat(parts), whole, rtol=0, atol=1e-10)
     torch.testing.assert_close(state, last, rtol=0, atol=1e-10)
@@ -143,9 +143,9 @@ def test_a_softmax_network_predicts_a_distribution_and_its_derivatives_are_right
     network = make(input_size=5, head="softmax", hidden=3)
     symbols = torch.randint(0, 5, (6, 2))
     x = torch.cat([torch.zeros(1, 2, 5, dtype=F64), F.one_hot(symbols[:-1], 5).to(F64)])
-    y, _ = network(x)
+    y = network(x).y
     assert y.shape == (6, 2, 5)
-    plain, _ = step_by_step(network, x, network.initial_state(x))
+    plain, *_ = step_by_step(network, x, network.initial_state(x))
     losses = [F.cross_entropy(z.flatten(0, 1), symbols.flatten()) for z in (y, plain)]
     ours, theirs = (torch.autograd.grad(loss, list(network.parameters())) for loss in losses)
     for a, b in zip(ours, theirs, strict=True):

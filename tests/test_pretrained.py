@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from graves_nb.ink import Ink
-from graves_nb.pretrained import DEFAULT_MODEL, list_models, list_styles, load_model, load_style, model_card
+from graves_nb.pretrained import DEFAULT_MODEL, list_hands, list_models, load_hand, load_model, model_card
 
 
 @pytest.fixture
 def styles(tmp_path, monkeypatch):
     "A folder of two styles, and a file that is none."
-    monkeypatch.setattr("graves_nb.pretrained.STYLES", tmp_path)
+    monkeypatch.setattr("graves_nb.pretrained.HANDS", tmp_path)
     for i in (1, 2):
         Ink.from_strokes([[(0, 0), (i, 1)]], text=f"hand {i}").save(tmp_path / f"style-0{i}.inkml")
     (tmp_path / "notes.txt").write_text("not a style")
@@ -34,28 +34,28 @@ def test_a_model_may_be_a_file_or_the_folder_of_a_run(tmp_path):
 
 
 def test_styles_by_number_and_by_name(styles):
-    assert list_styles() == ["style-01", "style-02"]
+    assert list_hands() == ["style-01", "style-02"]
     for name in (2, "2", "02", "style-02"):
-        assert load_style(name).text == "hand 2"
-        np.testing.assert_array_equal(load_style(name).strokes[0], [[0, 0], [2, 1]])
+        assert load_hand(name).text == "hand 2"
+        np.testing.assert_array_equal(load_hand(name).strokes[0], [[0, 0], [2, 1]])
 
 
 @pytest.mark.parametrize("name", [0, 3, -1, "notes", "style-3", "../style-01", "", "\u0662"])
 def test_what_is_no_style(styles, name):
-    with pytest.raises(ValueError, match="no style .*: shipped are style-01, style-02"):
-        load_style(name)
+    with pytest.raises(ValueError, match="no hand .*: shipped are style-01, style-02"):
+        load_hand(name)
 
 
 def test_no_styles_at_all(tmp_path, monkeypatch):
-    monkeypatch.setattr("graves_nb.pretrained.STYLES", tmp_path / "none")
-    assert list_styles() == []
+    monkeypatch.setattr("graves_nb.pretrained.HANDS", tmp_path / "none")
+    assert list_hands() == []
     with pytest.raises(ValueError, match="shipped are none"):
-        load_style(1)
+        load_hand(1)
 
 
 def test_shipped_styles_are_ink_with_text_that_the_model_knows():
-    for i, name in enumerate(list_styles(), 1):
-        style = load_style(i)
+    for i, name in enumerate(list_hands(), 1):
+        style = load_hand(i)
         assert name == f"style-{i:02d}" and style.writer == name
         assert 25 <= len(style.text) <= 35 and len(load_model().encode(style.text)) == len(style.text)
         assert 200 < len(style) < 1000

@@ -1,17 +1,22 @@
 """Rules of the repository that no other tool checks."""
 
 import ast
+import importlib
+import inspect
 import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import jedi
 import nbformat
 import pytest
 
 ROOT = Path(__file__).parent.parent
-MODULES = sorted(p for p in (ROOT / "graves_nb").glob("*.py") if p.name not in ("__init__.py", "_modidx.py"))
+MODULES = sorted(
+    p for p in (ROOT / "graves_nb").glob("*.py") if p.name not in ("__init__.py", "__main__.py", "_modidx.py")
+)
 NOTEBOOKS = sorted((ROOT / "nbs").rglob("*.ipynb"))
 
 
@@ -95,3 +100,73 @@ def test_every_shipped_model_has_a_card():
         ink = ("CC BY 4.0", "International Unipen Foundation", "10.5281/zenodo.1195803", "1999")
         for what in ("graves train", *(ink if folder.name.startswith("unipen") else ("CC BY-SA", "enwik8"))):
             assert what in card, f"{folder.name}: the card does not say {what!r}"
+
+
+def public_classes():
+    "Every class of the package that is public, with its module."
+    for path in MODULES:
+        module = importlib.import_module(f"graves_nb.{path.stem}")
+        for name in module.__all__:
+            thing = getattr(module, name)
+            if inspect.isclass(thing) and thing.__module__ == module.__name__:
+                yield path.stem, thing
+
+
+def test_every_public_class_is_written_in_one_piece():
+    "No method is assigned from outside: editors, `help` and the site see it where the class is."
+    wrong = []
+    for module, cls in public_classes():
+        for name, value in vars(cls).items():
+            value = getattr(value, "__func__", getattr(value, "fget", value))
+            foreign = inspect.isfunction(value) and value.__module__ == cls.__module__
+            if foreign and not value.__qualname__.startswith(f"{cls.__qualname__}."):
+                wrong.append(f"{module}.{cls.__qualname__}.{name} is {value.__qualname__}")
+    assert wrong == []
+
+
+def test_an_editor_completes_every_public_method():
+    source = {}
+    for module, cls in public_classes():
+        methods = {n for n, v in vars(cls).items() if not n.startswith("_") and inspect.isfunction(v)}
+        if methods:
+            source[module, cls.__name__] = methods
+    lacking = []
+    for (module, name), methods in source.items():
+        script = jedi.Script((ROOT / "graves_nb" / f"{module}.py").read_text())
+        seen = {d.name for d in script.get_names(all_scopes=True) if (d.full_name or "").endswith(f"{name}.{d.name}")}
+        lacking += [f"{module}.{name}.{method}" for method in methods - seen]
+    assert lacking == []
+
+
+def functions_of(path):
+    "Every function of a module, as `ast` has it."
+    return [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
+
+
+def test_no_function_takes_more_than_eight_arguments():
+    "But commands, whose arguments are the options of a shell."
+    wrong = []
+    for path in MODULES:
+        for function in functions_of(path):
+            if any("command" in ast.dump(d) for d in function.decorator_list):
+                continue
+            args = [a.arg for a in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)]
+            own = [a for a in args if a not in ("self", "cls", "ctx")]
+            if len(own) > 8:
+                wrong.append(f"{path.stem}.{function.name} takes {len(own)}")
+    assert wrong == []
+
+
+def test_nobody_asks_of_what_class_a_network_or_its_like_is():
+    contracts = (
+        "Network|Head|Layer|LSTM|Model|Task|Trainer|Recipe|Config|Corpus|Collection|Treebank|HutterPrize|TextFile|"
+    )
+    kinds = re.compile(rf"({contracts}IAMOnDB|Unipen|OwnInk)\b")
+    asked = re.compile(r"isinstance\(([^()]|\([^()]*\))*\)")
+    found = [
+        f"{path.stem}: {match[0]}"
+        for path in MODULES
+        for match in asked.finditer(path.read_text())
+        if kinds.search(match[0].partition(",")[2])
+    ]
+    assert found == []

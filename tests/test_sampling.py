@@ -9,23 +9,25 @@ import torch
 
 from graves_nb.alphabet import ASCII, TextBatch
 from graves_nb.drawing import has_finished
+from graves_nb.endings import Ending, Line, last_word, line_end
 from graves_nb.ink import Ink, OffsetScaler
 from graves_nb.mixture import random_draws, sample_mixture, split_outputs
 from graves_nb.model import InkModel
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
 from graves_nb.pretrained import load_model
 from graves_nb.sampling import (
-    Line,
-    _finished_line,
+    Batch,
+    Job,
+    _trace_of_line,
     adapt_ink,
-    draw_lines,
+    drawing_network,
     prime_offsets,
     read_prime,
     sample_ink,
+    stream,
     take_rows,
     trace_ink,
     write,
-    write_each,
     write_samples,
 )
 from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
@@ -55,37 +57,62 @@ def shipped():
     return load_model()
 
 
-def drawn(model, indices, seeds, bias=0.5, limit=300, finish=False, prime=None, **options):
+def ending_of(model, text):
+    "How a line of this text ends."
+    return Ending.of(text, model.scaler)
+
+
+def drawn(model, indices, seeds, bias=0.5, limit=300, finish=False, prime=None, together=48):
     "Offsets, how they ended, and traces, of lines drawn together."
-    drift = model.scaler.mean[0] / model.scaler.std[0]
-    lines = [Line(index, limit, seed, finish, drift) for index, seed in zip(indices, seeds, strict=True)]
-    for _ in draw_lines(model, lines, bias, prime, trace=True, **options):
-        pass
-    return [_finished_line(line, trace=True) for line in lines]
+    texts = ["".join(model.alphabet.symbols[i] for i in index) for index in indices]
+    endings = [ending_of(model, text) if finish else None for text in texts]
+    lines = [
+        Line(index, limit, ending, Job(text, seed), prime)
+        for index, ending, text, seed in zip(indices, endings, texts, seeds, strict=True)
+    ]
+    for first in range(0, len(lines), together):
+        batch = Batch(*drawing_network(model.network), bias, trace=True)
+        batch.enter(lines[first : first + together])
+        while batch.lines:
+            batch.step()
+            batch.leave()
+    return [(torch.tensor(line.points), line.stopped, trace_of(line)) for line in lines]
+
+
+def trace_of(line):
+    "All of it, the way from a prime included."
+    line.prime = None
+    return _trace_of_line(line, len(line.points))
 
 
 def plain_line(model, text, bias, seed, limit, finish):
     "One line, drawn by the definition: the oracle of the batched sampler. Also the network's outputs."
     network, index = model.network, TextBatch.from_indices([model.encode(text)])
     state, x = network.initial_state(torch.zeros(1, 3)), torch.zeros(1, 3)
-    generator, points, outputs, passed, strokes_since = torch.Generator().manual_seed(seed), [], [], False, 0
+    generator, points, outputs, places, passed = torch.Generator().manual_seed(seed), [], [], [], None
     draws = torch.cat([random_draws(256, generator) for _ in range(limit // 256 + 1)])
+    word = ending_of(model, text).word
     with torch.no_grad():
-        while len(points) < limit:
+        for row in draws[: limit + 1]:
             y, state, window = network.step(x, state, index)
-            x = sample_mixture(split_outputs(y, bias), draws[None, len(points)])
+            x = sample_mixture(split_outputs(y, bias), row[None])
             phi = window_phi(window, len(text) + 1)[0]
-            passed = passed or bool((phi[-1] > phi[:-1]).all())
-            begins = bool(points) and points[-1][0, 2] == 1
-            ink = model.scaler.denormalise(torch.cat([*points, x]).numpy())[:, 0].cumsum()
-            if passed and points:
-                strokes_since += bool(begins)
-                one_more = strokes_since == 1 and ink[-1] < ink[:-1].max()
-                if not finish or (begins and not one_more):
-                    return points, True, outputs
+            if passed is None and bool((phi[-1] > phi[:-1]).all()):
+                passed = len(points)
+            if passed is not None and points and not finish:
+                return points, True, outputs
+            if len(points) == limit:
+                break
             points.append(x)
             outputs.append(y)
-    return points, False, outputs
+            own = phi[-len(word) - 1 :]
+            places.append(int(own.argmax()) if own.max() > 0.03 else -1)
+    if passed is None:
+        return points, False, outputs
+    last = last_word(ending_of(model, text), torch.cat(points).tolist(), places)  # looks at what came much later, too
+    kept = max(1, line_end(last, passed))
+    points[kept - 1] = torch.cat([points[kept - 1][:, :2], torch.ones(1, 1)], 1)
+    return points[:kept], True, outputs[:kept]
 
 
 @pytest.mark.parametrize("whole, together", [(False, 48), (True, 48), (True, 2)])
@@ -102,9 +129,12 @@ def test_batch_equals_single_lines_drawn_by_definition(small, whole, together):
 
 
 def line_by(moves, finish, passed_at, drift=0.0):
-    "The moves that a line takes."
-    line = Line(torch.zeros(3), 100, 0, finish, drift)
-    return [move for i, move in enumerate(moves) if not line.stopped and line.take(move, i >= passed_at)]
+    "The moves that a line takes, of a word that needs a bar."
+    line = Line(torch.zeros(3), 100, Ending("t", mean=(drift, 0.0)) if finish else None)
+    for i, move in enumerate(moves):
+        if not line.done:
+            line.take(move, i >= passed_at)
+    return moves[: len(line.points)]
 
 
 DOWN, UP = 0.0, 1.0
@@ -243,7 +273,7 @@ def test_ink_without_text_is_traced_by_a_prediction_model_only(small, scribbler)
     trace, state, x = trace_ink(scribbler, ink), scribbler.network.initial_state(torch.zeros(1, 3)), torch.zeros(1, 3)
     assert trace.window is None and trace.phi is None
     for expected, row in zip(trace.outputs, scribbler.scaler.normalise(ink.offsets()), strict=True):
-        y, state = scribbler.network.step(x, state)
+        y, state, _ = scribbler.network.step(x, state)
         torch.testing.assert_close(y[0], expected, atol=1e-4, rtol=1e-4)
         x = torch.from_numpy(row)[None]
     with pytest.raises(ValueError, match="the ink has no text"):
@@ -259,7 +289,7 @@ def test_ink_of_no_words_by_definition(scribbler):
         drawn = []
         with torch.no_grad():
             for row in random_draws(29, torch.Generator().manual_seed(seed)):
-                y, state = scribbler.network.step(x, state)
+                y, state, _ = scribbler.network.step(x, state)
                 x = sample_mixture(split_outputs(y, 0.3), row[None])
                 drawn.append(x)
         expected = scribbler.scaler.denormalise(torch.cat(drawn).numpy())
@@ -291,17 +321,17 @@ def test_each_kind_of_model_is_told_what_to_use_instead(small, scribbler):
         sample_ink(scribbler, 5, bias=-1)
 
 
-def test_a_style_is_a_prime_that_is_in_the_package(small, monkeypatch, tmp_path):
-    monkeypatch.setattr("graves_nb.pretrained.STYLES", tmp_path)
-    style = wave(text="wave")
-    style.save(tmp_path / "style-01.inkml")
-    expected = write(small, "text", seed=2, prime=style).points
+def test_a_hand_is_a_prime_that_is_in_the_package(small, monkeypatch, tmp_path):
+    monkeypatch.setattr("graves_nb.pretrained.HANDS", tmp_path)
+    hand = wave(text="wave")
+    hand.save(tmp_path / "style-01.inkml")
+    expected = write(small, "text", seed=2, prime=hand).points
     for name in (1, "1", "style-01"):
-        assert np.array_equal(write(small, "text", seed=2, style=name).points, expected)
+        assert np.array_equal(write(small, "text", seed=2, hand=name).points, expected)
     with pytest.raises(ValueError, match="give one of the two"):
-        write(small, "text", style=1, prime=style)
-    with pytest.raises(ValueError, match="no style 2: shipped are style-01"):
-        write(small, "text", style=2)
+        write(small, "text", hand=1, prime=hand)
+    with pytest.raises(ValueError, match="no hand 2: shipped are style-01"):
+        write(small, "text", hand=2)
 
 
 def test_rows_of_states_of_any_shape():
@@ -332,7 +362,8 @@ def test_prime_may_have_any_size(small):
     "text, keywords, message",
     [
         ("", {}, "empty"),
-        ("\u00e9t\u00e9", {}, "cannot write"),
+        ("\u03bb\u03b5\u03c9", {}, "cannot write"),
+        ("\u00e9t\u00e9", {"fold": False}, "cannot write"),
         ("ok", {"bias": -0.1}, "bias"),
         ("ok", {"bias": float("nan")}, "bias"),
         ("ok", {"bias": float("inf")}, "bias"),
@@ -367,10 +398,10 @@ def test_ten_thousand_lines_stream_in_the_memory_of_a_few(small):
     def jobs():
         for i in range(10_000):
             taken[0] += 1
-            yield "ok", i
+            yield Job("ok", i)
 
-    for done, (_, ink) in enumerate(write_each(small, jobs(), bias=1, together=48), 1):
-        assert taken[0] - done <= 2 * 48 and len(ink) > 1
+    for done, sample in enumerate(stream(small, jobs(), bias=1, together=48), 1):
+        assert taken[0] - done <= 2 * 48 and len(sample.ink) > 1
         if done in (2_000, 10_000):
             held.append(psutil.Process().memory_info().rss / 1e6)
     assert done == 10_000 and held[1] - held[0] < 10, f"{held} MB"

@@ -19,7 +19,7 @@ from PIL import Image
 
 from graves_nb.export import OnnxWriter
 from graves_nb.ink import Ink
-from graves_nb.pretrained import list_styles, load_style
+from graves_nb.pretrained import list_hands, load_hand
 
 SITE = ROOT / "_site"
 BUDGET, LIVE_BUDGET = 2e6, 12e6  # bytes of a page with all that it loads, compressed
@@ -213,7 +213,7 @@ def test_the_page_writes_the_line_that_python_writes(site, browser, python_write
         open_live(made, site)
         write_in(made, text, bias=bias, seed=seed, style="" if style is None else style + 1)
         ink = saved_ink(made, tmp_path)
-    hand = None if style is None else load_style(list_styles()[style])
+    hand = None if style is None else load_hand(list_hands()[style])
     expected = python_writer.write(text, bias, seed, prime=hand)
     assert ink.text == text and [len(s) for s in ink.strokes] == [len(s) for s in expected.strokes]
     for stroke, other in zip(from_zero(ink), from_zero(expected), strict=True):

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from browser import ROOT, SCREENSHOTS, ask, free_port, lab, page, run_notebook, wait_for
 from ipywidgets.widgets.widget import _instances
 
+from graves_nb.plots import contrast
 from graves_nb.pretrained import load_model
 from graves_nb.sampling import write, write_samples
 from graves_nb.widgets import InkPad, MixtureExplorer, Studio, WindowExplorer
@@ -30,7 +32,7 @@ follower = w.WindowExplorer(model, sample.ink, sample.trace)"""
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
-    for name in ("studio.ipynb", "61_widgets.ipynb"):
+    for name in ("studio.ipynb", "65_pad.ipynb"):
         shutil.copy(ROOT / "nbs" / name, folder)
     cells = [nbformat.v4.new_code_cell(source) for source in (EXPLORERS, "explorer", "follower")]
     kernel = dict(kernelspec=dict(name="python3", display_name="Python 3", language="python"))
@@ -175,7 +177,7 @@ def test_the_studio_in_a_browser(address):
         assert not ask(made, "studio.sample.stopped")
 
         pad = InkPad()
-        pad.load(write(load_model(), "my own hand", bias=0.5, seed=4, style=1))
+        pad.load(write(load_model(), "my own hand", bias=0.5, seed=4, hand=1))
         made.get_by_label("text", exact=True).focus()
         tab_to(made, "Write with my own hand")
         made.keyboard.press("Enter")
@@ -208,9 +210,57 @@ def test_the_studio_in_a_browser(address):
         assert made.complaints == [] and made.strangers == []
 
 
+SAME = """(wanted) => {
+    const layout = document.querySelector('.js-plotly-plot')._fullLayout;
+    const axes = Object.keys(layout).filter((key) => key.startsWith('yaxis')).sort();
+    const off = (axis, i) => axis.domain.some((end, side) => Math.abs(end - wanted[i][side]) > 1e-6);
+    return axes.length === wanted.length && !axes.some((key, i) => off(layout[key], i));
+}"""
+
+LETTERS = """() => {
+    const page = getComputedStyle(document.querySelector('.jp-Notebook')).backgroundColor;
+    const letters = [...document.querySelectorAll('.js-plotly-plot .main-svg text:not(.hoverlayer text)')];
+    return [page, [...new Set(letters.map((text) => getComputedStyle(text).fill))]];
+}"""
+
+SMALL = """() => [...document.querySelectorAll('.jp-OutputArea-output button')]
+    .filter((e) => e.checkVisibility() && e.getBoundingClientRect().height < 24).map((e) => e.outerHTML)"""
+
+
+def hex_of(colour):
+    "A colour of CSS as #rrggbb."
+    return "#" + "".join(f"{int(float(part)):02x}" for part in re.findall(r"[\d.]+", colour)[:3])
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_long_line_after_a_short_one_in_a_browser(address, dark):
+    with page() as made:
+        run_notebook(made, address, "studio.ipynb", dark=dark)
+        field = made.get_by_label("text", exact=True)
+        for text in ("hi", "a line that is a good deal longer than that"):
+            field.fill(text)
+            field.press("Enter")
+            until(made, f"studio.sample is not None and studio.sample.ink.text == {text!r}")
+            until(made, "not studio.write_button.disabled")
+            assert focused(made) == "text"
+            wanted = ask(made, "[list(studio.figure.layout[f'yaxis{i}'].domain) for i in ('', 2, 3, 4)]")
+            made.wait_for_function(SAME, arg=wanted)
+            made.wait_for_function("document.querySelectorAll('.graves-cursor line').length === 3")
+            keep_picture(made, f"{'dark' if dark else 'light'}-{len(text)}")
+        ground, letters = made.evaluate(LETTERS)
+        ratios = [contrast(hex_of(colour), hex_of(ground)) for colour in letters]
+        print(f"letters {letters} on {ground}: {[round(ratio, 1) for ratio in ratios]}")
+        assert min(ratios) >= 4.5 and made.evaluate(SMALL) == []
+        own = made.get_by_role("button", name="Write with my own hand")
+        assert own.get_attribute("aria-pressed") == "false"
+        own.click()
+        made.wait_for_function("(e) => e.getAttribute('aria-pressed') === 'true'", arg=own.element_handle())
+        assert made.complaints == [] and made.strangers == []
+
+
 def test_a_component_notebook_in_a_browser(address):
     with page() as made:
-        run_notebook(made, address, "61_widgets.ipynb")
+        run_notebook(made, address, "65_pad.ipynb")
         player = made.locator(".graves-player").first
         player.scroll_into_view_if_needed()
         player.get_by_label("speed").select_option("0.25")
@@ -316,7 +366,7 @@ def test_what_is_closed_leaves_nothing_behind(kind):
 
 def test_every_control_has_a_label():
     studio = Studio()
-    for name in ("text", "style", "bias", "seed", "model", "pad_text", "logarithmic", "code", "file", "own"):
+    for name in ("text", "hand", "bias", "seed", "model", "pad_text", "logarithmic", "code", "file", "own"):
         assert getattr(studio, name).description
     for button in (studio.write_button, studio.stop_button, studio.save_button):
         assert button.description and button.tooltip

@@ -3,35 +3,35 @@
 import math
 from dataclasses import replace
 
-import choose_styles
+import choose_hands
 import numpy as np
 import pytest
 import torch
-from choose_styles import farthest_first, save, sheet, standardised, well_formed
+from choose_hands import farthest_first, save, sheet, standardised, well_formed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graves_nb.alphabet import ASCII
 from graves_nb.ink import Ink, OffsetScaler
 from graves_nb.model import InkModel
-from graves_nb.pretrained import list_styles, load_style
+from graves_nb.pretrained import list_hands, load_hand
 from graves_nb.sampling import Sample, Trace
 from graves_nb.style import (
+    HAND_FEATURES,
     SIZE_FEATURES,
-    STYLE_FEATURES,
     NearestWriter,
+    hand_features,
     pen_steps,
     slant_of,
-    style_features,
     turning_of,
 )
 from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
 
-NAMES = list(STYLE_FEATURES)
+NAMES = list(HAND_FEATURES)
 
 
 def features(ink):
-    return dict(zip(NAMES, style_features(ink), strict=True))
+    return dict(zip(NAMES, hand_features(ink), strict=True))
 
 
 def scribble(seed=0, text="ab cd", writer="", lean=0.0):
@@ -94,7 +94,7 @@ def test_place_changes_nothing_and_size_only_what_is_size(seed, scale, dx, dy):
     moved = replace(ink, strokes=tuple(s + np.float32((dx, dy)) for s in ink.strokes))
     scaled = replace(ink, strokes=tuple(s * np.float32(scale) for s in ink.strokes))
     before, after = features(ink), features(scaled)
-    np.testing.assert_allclose(style_features(moved), list(before.values()), rtol=1e-2, atol=1e-2)
+    np.testing.assert_allclose(hand_features(moved), list(before.values()), rtol=1e-2, atol=1e-2)
     for name in NAMES:
         assert after[name] == pytest.approx(before[name] * (scale if name in SIZE_FEATURES else 1), rel=1e-3, abs=1e-4)
 
@@ -102,13 +102,13 @@ def test_place_changes_nothing_and_size_only_what_is_size(seed, scale, dx, dy):
 def test_ink_without_text_or_movement_has_no_style():
     for ink in (scribble(text="ab"), Ink.from_strokes([[(1, 1), (1, 1)]], text="a")):
         with pytest.raises(ValueError, match="with its text, got"):
-            style_features(replace(ink, text=" " if len(ink) > 2 else "a"))
+            hand_features(replace(ink, text=" " if len(ink) > 2 else "a"))
 
 
 def test_the_nearest_writer_by_hand():
     train = [scribble(seed, writer=writer, lean=lean) for writer, lean in (("b", 0.0), ("a", 0.8)) for seed in range(6)]
     nearest = NearestWriter.fit(train)
-    rows = np.array([style_features(ink) for ink in train])
+    rows = np.array([hand_features(ink) for ink in train])
     means = np.array([rows[6:].mean(0), rows[:6].mean(0)])
     scale = np.concatenate([rows[6:] - means[0], rows[:6] - means[1]]).std(0)
     scale[scale == 0] = 1
@@ -116,7 +116,7 @@ def test_the_nearest_writer_by_hand():
     assert nearest.writers == ("a", "b")
     np.testing.assert_allclose(nearest.means, means)
     probe = scribble(77, lean=0.8)
-    expected = np.sqrt((((style_features(probe) - means) / scale) ** 2).sum(1))
+    expected = np.sqrt((((hand_features(probe) - means) / scale) ** 2).sum(1))
     np.testing.assert_allclose(nearest.distances(probe), expected, rtol=1e-6)
     asked = [scribble(seed, writer=w, lean=lean) for w, lean in (("b", 0.0), ("a", 0.8)) for seed in range(20, 40)]
     assert sum(nearest.predict(ink) == ink.writer for ink in asked) >= 30
@@ -169,11 +169,11 @@ def test_standardised_features_leave_out_size():
 
 
 def test_saved_styles_are_named_in_order_and_replace_older_ones(tmp_path, monkeypatch):
-    monkeypatch.setattr("graves_nb.pretrained.STYLES", tmp_path)
+    monkeypatch.setattr("graves_nb.pretrained.HANDS", tmp_path)
     save([scribble(seed) for seed in range(3)], tmp_path)
     paths = save([scribble(7), scribble(8, text="ef")], tmp_path)
-    assert list_styles() == [path.stem for path in paths] == ["style-01", "style-02"]
-    style = load_style(2)
+    assert list_hands() == [path.stem for path in paths] == ["style-01", "style-02"]
+    style = load_hand(2)
     assert (style.text, style.writer) == ("ef", "style-02")
     np.testing.assert_allclose(style.points, scribble(8, text="ef").points, atol=6e-4)
 
@@ -186,9 +186,9 @@ def test_a_sheet_has_a_row_for_each_style():
 def test_choosing_is_deterministic_and_asks_the_model_itself(capsys, monkeypatch):
     torch.manual_seed(0)
     model = InkModel(SynthesisNetwork(SynthesisConfig(len(ASCII), 8, 1, points_per_char=4.0)), ASCII, OffsetScaler())
-    monkeypatch.setattr(choose_styles, "well_formed", lambda model, sample: len(sample.ink) > 5)
-    runs = [choose_styles.choose(model, 1, 6, 1.0, seed=3) for _ in range(2)]
+    monkeypatch.setattr(choose_hands, "well_formed", lambda model, sample: len(sample.ink) > 5)
+    runs = [choose_hands.choose(model, 1, 6, 1.0, seed=3) for _ in range(2)]
     assert "of 6 lines are well formed" in capsys.readouterr().out
     assert len(runs[0]) == 1 and [seed for seed, _ in runs[0]] == [seed for seed, _ in runs[1]]
     assert all(np.array_equal(a.points, b.points) for (_, a), (_, b) in zip(*runs, strict=True))
-    assert all(ink.text == choose_styles.SENTENCE and 3 <= seed < 9 for seed, ink in runs[0])
+    assert all(ink.text == choose_hands.SENTENCE and 3 <= seed < 9 for seed, ink in runs[0])

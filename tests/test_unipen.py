@@ -9,7 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graves_nb.files import pack, unpack
-from graves_nb.hands import PRINTABLE, Hand, despike, fault_of_ink, line_starts, rescale, trim_dwell, weigh, width_of
+from graves_nb.hands import (
+    PRINTABLE,
+    Hand,
+    despike,
+    fault_of_ink,
+    ink_of,
+    line_starts,
+    measure_hand,
+    rescale,
+    trim_dwell,
+    weigh,
+    width_of,
+)
 from graves_nb.ink import Ink
 from graves_nb.unipen import (
     Rules,
@@ -310,6 +322,32 @@ def test_broken_files_among_good_ones_are_skipped_and_named(plain):
     plain.write("include/abc/wrong.dat", ".PEN_DOWN\n1 2\n")
     assert "not a segment" in plain.read().report()["malformed"]["data/8/abc/wrong.dat"]
     assert report["line"]["kept"] == 4 and report["line"]["files"] == 5
+
+
+@pytest.mark.parametrize("name", ["/nowhere/x.dat", "../outside.dat", "abc/../../outside.dat", "/etc/passwd"])
+def test_a_file_that_leads_out_of_the_archive_is_skipped_and_named(plain, name):
+    (plain.root / "outside.dat").write_text(".PEN_DOWN\n1 2\n3 4\n")
+    plain.write("data/8/abc/out.dat", f'.INCLUDE {name}\n.SEGMENT TEXT 0 OK "a"\n')
+    report = plain.read().report()
+    assert report["malformed"] == {"data/8/abc/out.dat": f"it includes {name}, which is not below include/"}
+    assert report["line"]["kept"] == 4
+
+
+def test_any_character_has_a_width_and_points():
+    assert width_of("ä") == width_of("a") and ink_of("a") < ink_of("ä") < ink_of("ế") < 2 * ink_of("w")
+    assert width_of("字") > width_of("m") > width_of("ß") == width_of("o")
+
+
+@given(st.text(min_size=1, max_size=20))
+def test_any_label_can_be_weighed(text):
+    assert 0 < weigh(text, width_of) <= 2 * len(text) and 0 < weigh(text, ink_of) < np.inf
+
+
+def test_a_hand_is_measured_on_any_letters():
+    ink = Ink.from_strokes([np.random.default_rng(0).normal(size=(90, 2)).cumsum(0)], text="Grüße 字")
+    hand = measure_hand([ink])
+    assert hand.unit > 0 and len(rescale(ink, hand)) > 1
+    assert isinstance(fault_of_ink(ink, hand), str)
 
 
 def test_columns_may_stand_in_a_document_of_their_own(plain, tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graves_nb.alphabet import TextBatch
-from graves_nb.synthesis import window_backward_, window_forward_
+from graves_nb.backend_torch import window_backward_, window_forward_
 from graves_nb.window import SoftWindow, WindowParameters, window_parameters, window_phi, window_vector
 
 torch.set_num_threads(1)

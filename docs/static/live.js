@@ -123,39 +123,147 @@ class Writer {
         inputs.x = this.tensor(offset, 1, 3);
       }
     }
-    const rule = new StopRule(/[A-Za-z0-9]$/.test(text), mean[0] / std[0]);
-    let x = 0, y = 0;
+    const rule = new Ending(text, this.about);
+    let x = 0, y = 0, given = 0;
     if (!hand) yield { x, y, end: 0, phi: [] };
-    for (let k = 0; k < POINTS_PER_CHAR * text.length; k++) {
+    const seen = [];
+    for (let k = 0; k < POINTS_PER_CHAR * text.length && !rule.stopped; k++) {
       const [outputs, phi] = await this.step(inputs);
       const point = samplePoint([...outputs], bias, draw(seed, k)).map(Math.fround);
-      if (!rule.take(point, phi)) return;
       inputs.x = this.tensor(point, 1, 3);
-      if (!(hand && k === 0)) [x, y] = [x + point[0] * std[0] + mean[0], y + point[1] * std[1] + mean[1]];
-      yield { x, y, end: point[2], phi: [...phi.slice(before.length, -1)] };
+      seen.push([...phi.slice(before.length, -1)]);
+      rule.take(point, [...phi], k + 1 === POINTS_PER_CHAR * text.length);
+      for (; given < rule.sure; given++) {
+        const [dx, dy, end] = rule.points[given];
+        if (!(hand && given === 0)) [x, y] = [x + dx * std[0] + mean[0], y + dy * std[1] + mean[1]];
+        yield { x, y, end, phi: seen[given] };
+      }
     }
   }
 }
 
-/** When a line ends: `Line.take` of Python. */
-class StopRule {
-  constructor(finish, drift) {
-    Object.assign(this, { finish, drift, x: 0, right: -Infinity, last: null, passed: false, added: false });
+const MARKED = { i: 1, j: 1, t: 1, f: 1, x: 1, ä: 2, ö: 2, ü: 2, Ä: 2, Ö: 2, Ü: 2 };
+const SEPARATE = { ".": 1, ",": 1, "'": 1, "`": 1, "-": 1, _: 1, "!": 2, "?": 2, ":": 2, ";": 2, "=": 2, '"': 2 };
+const LONGEST_MARK = 20;
+
+/** Where a line ends: the notebook 51_endings of Python, function by function. */
+class Ending {
+  constructor(text, { mean, std, pace = 18 }) {
+    this.word = text.split(" ").pop().slice(-24);
+    Object.assign(this, { mean, std, unit: Math.abs(mean[0]) * pace || std[0] });
+    Object.assign(this, { points: [], xy: [], places: [], passed: null, stopped: false });
+    this.last = this.word[this.word.length - 1];
   }
 
-  take(point, phi) {
+  get sure() {
+    return this.stopped || this.passed === null ? this.points.length : this.passed;
+  }
+
+  take(point, phi, atLimit) {
     const beyond = phi[phi.length - 1];
-    this.passed ||= phi.slice(0, -1).every((value) => value < beyond);
-    const x = this.x + point[0] + this.drift;
-    if (this.passed && this.last) {
-      const lifted = this.last[2] === 1;
-      if (!this.finish || (lifted && (this.added || x >= this.right))) return false;
-      this.added ||= lifted;
+    if (this.passed === null && phi.slice(0, -1).every((value) => value < beyond)) this.passed = this.points.length;
+    const [x, y] = this.xy.length ? this.xy[this.xy.length - 1] : [0, 0];
+    this.points.push(point);
+    this.xy.push([x + point[0] * this.std[0] + this.mean[0], y + point[1] * this.std[1] + this.mean[1]]);
+    const weights = phi.slice(-this.word.length - 1), most = Math.max(...weights);
+    this.places.push(most > 0.03 ? weights.indexOf(most) : -1);
+    const after = this.points.length - this.passed;
+    if (this.passed !== null && (point[2] === 1 || after % 25 === 0 || atLimit)) this.end(atLimit);
+  }
+
+  end(atLimit) {
+    this.strokes = this.strokesOf();
+    const n = this.points.length, kept = this.keep(), open = this.points[n - 1][2] !== 1;
+    if (kept === n && !atLimit && (open || this.isAwaited())) return;
+    const [begun] = this.strokes[this.strokes.length - 1];
+    if (open && !atLimit && kept === begun && n - kept <= LONGEST_MARK) return;
+    this.points.length = Math.max(kept, 1);
+    const [dx, dy] = this.points[this.points.length - 1];
+    this.points[this.points.length - 1] = [dx, dy, 1];
+    this.stopped = true;
+  }
+
+  strokesOf() {
+    const strokes = [];
+    let a = 0;
+    this.points.forEach((point, i) => {
+      if (point[2] === 1) [strokes[strokes.length], a] = [[a, i + 1], i + 1];
+    });
+    return a < this.points.length ? [...strokes, [a, this.points.length]] : strokes;
+  }
+
+  column(a, b, axis) {
+    return this.xy.slice(a, b).map((point) => point[axis]);
+  }
+
+  rightOfInk(i) {
+    const [a] = this.strokes[i];
+    return a ? (this.xy[a][0] - Math.max(...this.column(0, a, 0))) / this.unit : Infinity;
+  }
+
+  isMark(i, [left, right]) {
+    const [a, b] = this.strokes[i], ys = this.column(a, b, 1), xs = this.column(a, b, 0);
+    const small = b - a <= 5 || Math.max(...ys) - Math.min(...ys) < 0.8 * this.unit;
+    const middle = xs.reduce((sum, x) => sum + x, 0) / xs.length;
+    return small && b - a <= LONGEST_MARK && left - 0.9 * this.unit <= middle && middle <= right + 1.3 * this.unit;
+  }
+
+  unmarked(before) {
+    const spans = [], used = new Set(), reach = before < this.strokes.length ? this.strokes[before][0] : this.xy.length;
+    [...this.word].forEach((letter, u) => {
+      const looked = this.places.slice(0, reach).flatMap((place, i) => (place === u ? [i] : []));
+      if (!(letter in MARKED) || !looked.length) return;
+      const xs = looked.map((i) => this.xy[i][0]), span = [Math.min(...xs), Math.max(...xs)];
+      const later = [];
+      for (let i = 0; i < before; i++) {
+        if (!used.has(i) && this.strokes[i][0] > looked[0] && this.isMark(i, span)) later.push(i);
+      }
+      later.slice(0, MARKED[letter]).forEach((i) => used.add(i));
+      if (MARKED[letter] > later.length) spans.push(span);
+    });
+    return spans;
+  }
+
+  separateStrokes(before) {
+    const made = this.strokes.slice(0, before).filter(([a]) => this.places[a] === this.word.length - 1);
+    return SEPARATE[this.last] - made.length;
+  }
+
+  isNeeded(i) {
+    if (this.last in SEPARATE) return this.separateStrokes(i) > 0 && this.rightOfInk(i) < 1;
+    return this.rightOfInk(i) < 0.35 && this.unmarked(i).some((span) => this.isMark(i, span));
+  }
+
+  isAwaited() {
+    const n = this.strokes.length;
+    return this.last in SEPARATE ? this.separateStrokes(n) > 0 : this.unmarked(n).length > 0;
+  }
+
+  longestDot() {
+    return ".:!?".includes(this.last) ? 3 : 8;
+  }
+
+  endOfStroke(i) {
+    const [a, b] = this.strokes[i];
+    if (this.last in SEPARATE && this.places[a] >= this.word.length - 1) {
+      return Math.min(b, Math.max(a + this.longestDot(), this.passed + 1));
     }
-    this.last = point;
-    this.x = x;
-    this.right = Math.max(this.right, x);
-    return true;
+    if (b - this.passed <= ("gjyqzGJYQZ".includes(this.last) ? 24 : 17)) return b;
+    const near = this.xy.slice(this.passed + 4, this.passed + 14);
+    const steps = near.slice(1).map((point, k) => Math.hypot(point[0] - near[k][0], point[1] - near[k][1]));
+    return this.passed + 6 + steps.indexOf(Math.min(...steps));
+  }
+
+  keep() {
+    let i = this.strokes.findIndex(([a, b]) => a <= this.passed && this.passed < b);
+    const [begun] = this.strokes[i];
+    if (begun === this.passed && i && this.rightOfInk(i) > 0 && !this.isNeeded(i)) return begun;
+    let kept = this.endOfStroke(i);
+    while (kept === this.strokes[i][1] && i + 1 < this.strokes.length && this.isNeeded(i + 1)) {
+      const [a, b] = this.strokes[++i];
+      kept = this.last in SEPARATE ? Math.min(b, a + this.longestDot()) : b;
+    }
+    return kept;
   }
 }
 

@@ -1,6 +1,17 @@
-// What the controls and figures of a page lack: names of sliders for who cannot see them, figures as wide as the page.
+// What the controls and figures of a page lack: names of sliders and states of buttons for who cannot see them, figures as wide as the page.
+
+// Says which buttons are pressed, now and whenever that changes.
+function tellPressed(button) {
+  const tell = () => {
+    const pressed = String(button.classList.contains("mod-active"));
+    if (button.getAttribute("aria-pressed") !== pressed) button.setAttribute("aria-pressed", pressed);
+  };
+  if (!button.hasAttribute("aria-pressed")) new MutationObserver(tell).observe(button, { attributeFilter: ["class"] });
+  tell();
+}
 
 function finish() {
+  document.querySelectorAll(".widget-toggle-button").forEach(tellPressed);
   for (const slider of document.querySelectorAll(".widget-slider")) {
     const label = slider.querySelector(".widget-label").textContent;
     slider.querySelector(".noUi-handle")?.setAttribute("aria-label", label);

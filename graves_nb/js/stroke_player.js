@@ -9,11 +9,23 @@ function labelled(tag, label, attributes) {
 
 const SVG = "http://www.w3.org/2000/svg";
 
+const OVER_POINTS = ["nats", "weights", "window"]; // traces of a linked figure whose x is the number of a point
+
+// The axes of every trace of some names, each pair once: [[x, y], ...].
+function axesOf(figure, names) {
+  const layout = figure._fullLayout;
+  const name = (id) => `${id[0]}axis${id.slice(1)}`;
+  const found = new Map();
+  for (const trace of figure._fullData || [])
+    if (names.includes(trace.name)) found.set(trace.xaxis + trace.yaxis, [layout[name(trace.xaxis)], layout[name(trace.yaxis)]]);
+  return [...found.values()].filter(([x, y]) => x && y);
+}
+
 // A ring on the ink and a line in every view over the points, in the plotly figure inside the element of a class.
 function moveCursor(views, points, at) {
   const figure = views && document.querySelector(`.${views} .js-plotly-plot`);
-  const layout = figure && figure._fullLayout;
-  if (!layout || !layout.xaxis2 || !points.length) return;
+  const paper = figure && figure._fullLayout ? axesOf(figure, ["ink"]) : [];
+  if (!paper.length || !points.length) return;
   const svg = figure.querySelector(".main-svg:last-of-type") || figure.querySelector(".main-svg");
   let group = figure.querySelector(".graves-cursor");
   if (!group) {
@@ -31,9 +43,8 @@ function moveCursor(views, points, at) {
   };
   const paint = { stroke: "#d9622b", "stroke-width": 2, fill: "none" };
   const along = (axis, value) => axis._offset + axis.l2p(value);
-  add("circle", { cx: along(layout.xaxis, points[at][0]), cy: along(layout.yaxis, points[at][1]), r: 6, ...paint });
-  for (let i = 2; layout[`xaxis${i}`]; i += 1) {
-    const [x, y] = [layout[`xaxis${i}`], layout[`yaxis${i}`]];
+  for (const [x, y] of paper) add("circle", { cx: along(x, points[at][0]), cy: along(y, points[at][1]), r: 6, ...paint });
+  for (const [x, y] of axesOf(figure, OVER_POINTS)) {
     const place = along(x, at);
     if (place < x._offset - 1 || place > x._offset + x._length + 1) continue;
     add("line", { x1: place, x2: place, y1: y._offset, y2: y._offset + y._length, ...paint });
@@ -123,6 +134,7 @@ function render({ model, el }) {
     time.max = count();
     time.value = model.get("position");
     play.textContent = model.get("playing") ? "Pause" : "Play";
+    play.setAttribute("aria-pressed", model.get("playing"));
     speed.value = model.get("speed");
     loop.checked = model.get("loop");
   }

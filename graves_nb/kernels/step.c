@@ -125,7 +125,7 @@ void window_backward(long rows, long m, long chars, long symbols, float *dp, flo
             add_products(span, a[k], b[k], at[k], dphi, sums);
             da[k] = sums[0];
             db[k] = -b[k] * sums[2];
-            dk[k] -= 2.0f * (b[k] * sums[1]);
+            dk[k] += -2.0f * b[k] * sums[1];
             ds[k] = dk[k] * s[k];
         }
     }

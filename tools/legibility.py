@@ -1,6 +1,6 @@
 """Can a machine read what a model writes as well as it reads people? Character error rates of both, by the same road.
 
-    python tests/legibility.py --model unipen-synthesis --data DIR --json legibility.json --sheet contact.png
+    python tools/legibility.py --model unipen-synthesis --data DIR --json legibility.json --sheet contact.png
 
 `make test` installs the recogniser. It is no requirement of the package, since its own opencv-python wants a display:
 
@@ -27,7 +27,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 from graves_nb import __version__
-from graves_nb.ink import Ink, image_of
+from graves_nb.ink import Ink
 from graves_nb.pretrained import MODELS, list_models, load_model
 from graves_nb.sampling import Sample, write_samples
 from graves_nb.unipen import Unipen
@@ -112,7 +112,7 @@ def choose_lines(
 def render(ink: Ink) -> bytes:  # of a PNG file
     "The picture that is read, the same for a person's ink and a model's."
     file = io.BytesIO()
-    image_of(ink, HEIGHT, PEN).save(file, "PNG")
+    ink.to_image(height=HEIGHT, pen=PEN * HEIGHT).save(file, "PNG")
     return file.getvalue()
 
 

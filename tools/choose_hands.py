@@ -1,6 +1,6 @@
 """Let a model write one sentence in many hands, and keep those that differ most: the styles of the package.
 
-PYTHONPATH=. python tests/choose_styles.py --model unipen-synthesis --count 8 --out graves_nb/styles --sheet styles.png
+PYTHONPATH=. python tools/choose_hands.py --model unipen-synthesis --count 8 --out graves_nb/styles --sheet styles.png
 """
 
 import argparse
@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 
 from graves_nb.hands import POINTS_PER_CHARACTER, Hand, fault_of_ink
-from graves_nb.ink import Ink, image_of
+from graves_nb.ink import Ink
 from graves_nb.model import InkModel
 from graves_nb.pretrained import load_model
 from graves_nb.sampling import Sample, write_samples
-from graves_nb.style import SIZE_FEATURES, STYLE_FEATURES, style_features
+from graves_nb.style import HAND_FEATURES, SIZE_FEATURES, hand_features
 
 SENTENCE = "the quick brown fox jumps over"  # what a style shows of its letters
 TRIALS = ("written in the same hand", "another line of it")  # what each must be able to write, and the sheet shows
@@ -43,8 +43,8 @@ def standardised(
     inks: Sequence[Ink],
 ) -> np.ndarray:  # (inks, features)
     "Features in standard deviations from their mean; those of size are left out, since a prime has none."
-    use = [name not in SIZE_FEATURES for name in STYLE_FEATURES]
-    rows = np.array([style_features(ink) for ink in inks])[:, use]
+    use = [name not in SIZE_FEATURES for name in HAND_FEATURES]
+    rows = np.array([hand_features(ink) for ink in inks])[:, use]
     return (rows - rows.mean(0)) / rows.std(0).clip(1e-9)
 
 
@@ -116,7 +116,7 @@ def sheet(
     height: int = 90,  # pixels of a line
 ) -> Image.Image:
     "A row for each style."
-    pictures = [[image_of(ink, height) for ink in row] for row in rows]
+    pictures = [[ink.to_image(height=height) for ink in row] for row in rows]
     widths = [max(picture.width for picture in column) for column in zip(*pictures, strict=True)]
     page = Image.new("RGB", (sum(widths), height * len(rows)), "white")
     for i, row in enumerate(pictures):
@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(f"only {len(chosen)} usable styles among {options.candidates} lines: try more --candidates")
     paths = save([ink for _, ink in chosen], options.out)
     for (seed, ink), path in zip(chosen, paths, strict=True):
-        values = zip(STYLE_FEATURES, style_features(ink), strict=True)
+        values = zip(HAND_FEATURES, hand_features(ink), strict=True)
         print(path, f"seed {seed}", ", ".join(f"{name} {value:.2f}" for name, value in values))
     if options.sheet:
         inks = [Ink.load(path) for path in paths]

@@ -1,6 +1,6 @@
 """Whose hand is a primed line in? A classifier that knows real lines of held-out writers says of primed ones.
 
-PYTHONPATH=. python tests/writers.py --data UNIPEN --json nbs/experiments/writers.json --sheet writers.png
+PYTHONPATH=. python tools/writers.py --data UNIPEN --json nbs/experiments/writers.json --sheet writers.png
 """
 
 import argparse
@@ -15,7 +15,7 @@ from PIL import Image
 
 from graves_nb.compose import compose_lines
 from graves_nb.evaluation import digest, provenance
-from graves_nb.ink import Ink, image_of
+from graves_nb.ink import Ink
 from graves_nb.model import InkModel
 from graves_nb.pretrained import load_model
 from graves_nb.sampling import write
@@ -134,7 +134,9 @@ def sheet(
     height: int = 70,  # pixels of a line
 ) -> Image.Image:
     "Each prime, and beside it what was written with it."
-    rows = [[image_of(ink, height) for ink in (prime, *row[:2])] for prime, row in zip(primes, primed, strict=True)]
+    rows = [
+        [ink.to_image(height=height) for ink in (prime, *row[:2])] for prime, row in zip(primes, primed, strict=True)
+    ]
     widths = [max(picture.width for picture in column) for column in zip(*rows, strict=True)]
     page = Image.new("RGB", (sum(widths), height * len(rows)), "white")
     for i, row in enumerate(rows):

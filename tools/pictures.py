@@ -27,7 +27,7 @@ small = SynthesisNetwork(SynthesisConfig(n_chars=len(model.alphabet), hidden_siz
 config = TrainConfig(points=50_000, batch_size=2, log_updates=4, warmup_updates=5, precision="fp32")
 small = InkModel(small, model.alphabet, model.scaler)
 x = w.TrainingMonitor(Trainer(small, InkTask([Stage(inks)], inks[:3]), "run", config), "hello")
-x.start(); x._thread.join(); x.line.value = x._write_line(); x"""
+x.start(); x._thread.join(); x.show_line(); x"""
 SHOWN = dict(
     studio="x = w.Studio(text='watch it think', seed=0); x.write(wait=True); x.player.position = 180; x",
     pad="x = w.InkPad(model); x.load(sample.ink); x",

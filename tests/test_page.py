@@ -1,0 +1,66 @@
+"""Pages: how a text is broken, and that one hand writes it."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graves_nb.page import break_lines, choose_hand, stack_lines, write_page
+from graves_nb.pretrained import load_model
+
+
+@given(st.text(alphabet="ab \t\n\r-", max_size=60), st.integers(1, 12))
+def test_lines_hold_all_that_is_not_blank_and_are_no_longer_than_asked(text, width):
+    lines = break_lines(text, width)
+    assert "".join(lines).replace(" ", "") == "".join(text.split())
+    assert all(len(line) <= width and line == line.strip() for line in lines)
+    assert lines == [""] or lines[0] and lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "lines"),
+    [
+        ("", 9, [""]),
+        ("  \n\t\n", 9, [""]),
+        ("\ta\t b \r\n\r\n c\n", 9, ["a b", "", "c"]),
+        ("extraordinary", 5, ["extra", "ordin", "ary"]),
+        ("to be", 1, ["t", "o", "b", "e"]),
+    ],
+)
+def test_blanks_and_long_words(text, width, lines):
+    assert break_lines(text, width) == lines
+
+
+def test_without_a_prime_a_seed_is_a_hand(monkeypatch):
+    import graves_nb.page as page
+
+    calls, write = [], page.write
+    monkeypatch.setattr(page, "write", lambda *args: calls.append(args) or write(*args))
+    model, text = load_model(), "one hand\nfor all\nof it"
+    first = write_page(model, text, bias=1, seed=3)
+    (hand_call, lines_call) = calls
+    assert hand_call[1:] == ("one hand for all of it", 1, 3)
+    assert lines_call[1] == ["one hand", "for all", "of it"] and lines_call[4].text == "one hand for all of it"
+    again, given = write_page(model, text, bias=1, seed=3), choose_hand(model, text, 1, 3)
+    primed = write_page(model, text, bias=1, seed=3, prime=given)
+    for other in (again, primed):
+        for a, b in zip(first.strokes, other.strokes, strict=True):
+            np.testing.assert_array_equal(a, b)
+    other = write_page(model, text, bias=1, seed=4)
+    assert [len(s) for s in other.strokes] != [len(s) for s in first.strokes]
+
+
+def test_a_single_line_needs_no_hand_and_a_narrow_page_is_written():
+    model = load_model()
+    assert write_page(model, "A").text == "A"
+    assert write_page(model, " so\n", width=1).text == "s\no"
+    with pytest.raises(ValueError, match="nothing to write"):
+        write_page(model, "\n \t")
+
+
+def test_one_line_that_climbs_does_not_push_the_others_apart():
+    flat = write_page(load_model(), "flat")
+    tall = type(flat).from_strokes([[(0, 0), (0, 100 * np.ptp(flat.points[:, 1]))]], text="l")
+    page = stack_lines([flat, flat, flat, tall])
+    tops = [s[:, 1].min() for s in page.strokes[:: len(flat.strokes)]]
+    assert tops[1] - tops[0] == pytest.approx(1.3 * np.ptp(flat.points[:, 1]), rel=0.01)

@@ -1,0 +1,118 @@
+"""The widgets without a browser: what they are told, what they do, what they say."""
+
+import subprocess
+import sys
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from graves_nb import widgets
+from graves_nb.ink import Ink
+from graves_nb.plots import ORANGE, contrast, laid_out, step_losses, traces
+from graves_nb.pretrained import load_model
+from graves_nb.sampling import write
+from graves_nb.steps import linked_figure
+from graves_nb.views import live_figure, show_in
+from graves_nb.widgets import InkPad, Message, Studio
+
+
+@pytest.fixture(scope="module")
+def studio():
+    made = Studio(text="hi", bias=1.0, seed=3)
+    made.write(wait=True)
+    yield made
+    made.close()
+
+
+def settle(studio):
+    "Until what was begun is written."
+    studio._thread.join()
+    assert not studio.write_button.disabled and studio.stop_button.disabled
+
+
+def test_all_widgets_are_found_in_one_place():
+    for name in ("Studio", "InkPad", "StrokePlayer", "MixtureExplorer", "WindowExplorer", "TrainingMonitor"):
+        assert name in widgets.__all__ and getattr(widgets, name).__module__ != widgets.__name__
+
+
+def test_who_wants_a_pad_does_not_load_what_figures_need():
+    code = """import sys, graves_nb.widgets as w; w.InkPad()
+assert not {'jsonschema', 'plotly.basewidget'} & set(sys.modules)"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_is_shown_depends_on_nothing_that_was_shown_before():
+    def of(height, *domain, title="", **more):
+        axes = dict(yaxis=dict(domain=domain)) if domain else {}
+        return laid_out(go.Figure(go.Scatter(y=[1, 2], name=f"of {height}")), height, title, **axes, **more)
+
+    first = of(500, 0.9, 1, yaxis4=dict(domain=[0, 0.2], title=dict(text="old")), annotations=[dict(text="old")])
+    view = live_figure(first)
+    for figure in (of(200, 0.2, 0.4), of(100), of(300, 0.5, 1, title="new"), of(100)):
+        show_in(view, figure)
+        assert view._layout == figure._layout and [t.name for t in view.data] == [figure.data[0].name]
+
+
+def test_a_short_line_leaves_nothing_to_a_longer_one(studio):
+    for text in ("hi", "a good deal longer", "hi"):
+        studio.text.value = text  # as the Enter key does
+        settle(studio)
+        fresh = linked_figure(load_model(), studio.sample.ink, studio.sample.trace, bias=1.0)
+        assert studio.sample.ink.text == text and studio.figure._layout == fresh._layout
+        (nats,) = traces(studio.figure, "nats")
+        np.testing.assert_allclose(nats.y, step_losses(load_model(), studio.sample.ink, studio.sample.trace, 1.0))
+
+
+def test_enter_in_the_text_writes_it(studio):
+    assert not studio.text.continuous_update  # else every letter typed would begin a line
+    studio.text.value = "entered"
+    settle(studio)
+    assert np.array_equal(studio.sample.ink.points, write(load_model(), "entered", bias=1, seed=3).points)
+
+
+def test_a_file_is_replaced_only_when_asked_twice(studio, tmp_path):
+    studio.file.value = str(tmp_path / "line.inkml")
+    (tmp_path / "line.inkml").write_text("dear")
+    assert studio.save() is None and "exists: press Save again" in studio.saved.value
+    assert (tmp_path / "line.inkml").read_text() == "dear"
+    assert Ink.load(studio.save()).text == studio.sample.ink.text
+    studio.save()
+    studio.file.value = str(tmp_path / "other.inkml")
+    assert studio.save() is not None  # another name: the warning was of the first
+    studio.file.value = str(tmp_path / "line.inkml")
+    assert studio.save() is None
+
+
+@pytest.mark.parametrize("text", ["gr\u00fc\u00df dich", "\u4f60\u597d", "\U0001f600", "", "two\nlines"])
+def test_what_cannot_be_written_is_said(studio, text):
+    before = studio.sample
+    studio.text.value = text
+    studio.write(wait=True)
+    assert 'role="alert"' in studio.message.value and "Error" not in studio.message.value
+    assert studio.sample is before
+    studio.text.value = "fine"
+    settle(studio)
+    assert studio.message.value == ""
+
+
+def test_messages_are_next_to_their_buttons(studio):
+    rows = [part.children for part in studio.children if hasattr(part, "children")]
+    assert any(studio.save_button in row and studio.saved in row for row in rows)
+    at = list(studio.children).index(studio.message)
+    assert studio.write_button in studio.children[at - 1].children
+
+
+def test_a_message_has_the_colour_of_the_page():
+    message = Message()
+    message.tell("<b>")
+    assert "&lt;b&gt;" in message.value and "color: var(" in message.value
+    assert min(contrast(ORANGE, page) for page in ("#ffffff", "#111111")) > 3  # of the bar, which is no text
+
+
+def test_ink_on_a_pad_is_kept_in_the_middle():
+    pad = InkPad(width=400, height=100)
+    pad.load(Ink.from_strokes([[(0, 0), (10, 1)], [(3, 5)]], text="x"))
+    left, top, right, bottom = pad.ink.bounds
+    assert left + right == pytest.approx(400, abs=0.3) and top + bottom == pytest.approx(100, abs=0.3)
+    assert right - left == pytest.approx(180, abs=0.3) and pad.text == "x"
