@@ -13,7 +13,9 @@ import html
 import io
 import json
 import re
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from PIL import Image, ImageChops
@@ -24,7 +26,9 @@ sys.path += [str(ROOT), str(ROOT / "docs"), str(ROOT / "tools")]
 
 PICTURES = ROOT / "nbs" / "pictures"
 FIGURE = "application/vnd.plotly.v1+json"
-KINDS = (FIGURE, "image/svg+xml", "image/png")  # of outputs, the first that there is
+STATE = "application/vnd.jupyter.widget-state+json"  # of all widgets of a notebook
+WIDGET = "application/vnd.jupyter.widget-view+json"
+KINDS = (FIGURE, "image/svg+xml", "image/png", WIDGET)  # of outputs, the first that there is
 WIDTH, HEIGHTS = 640, (240, 440)  # pixels: of all pictures, and the least and the most
 MOST, MOST_TOGETHER = 25_000, 1_000_000  # bytes of a picture, and of the folder
 SHOWN = re.compile(r"!\[(?P<says>[^\]]*)\]\(pictures/(?P<name>[\w-]+)\.png\)")
@@ -79,13 +83,16 @@ def faults_of(path: Path) -> list[str]:
 
 def key_output(notebook: dict) -> tuple[str, object] | None:
     "Kind and data of the picture that stands for a notebook which was run; None if there is none."
-    marked, others = [], []
+    marked, others, widgets = [], [], []
     for cell in notebook["cells"]:
-        found = marked if re.search(r"^#\| *key\b", source_of(cell), re.MULTILINE) else others
+        found = marked if re.search(r"^#\| *key\b", source_of(cell), re.MULTILINE) else None
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            found += [(kind, data[kind]) for kind in KINDS if kind in data][:1]
-    return (marked or others or [None])[-1]
+            kind = next((kind for kind in KINDS if kind in data), None)
+            if kind is not None:
+                place = found if found is not None else widgets if kind == WIDGET else others
+                place.append((kind, output if kind == WIDGET else data[kind]))
+    return (marked or others or widgets or [None])[-1]
 
 
 def what_is_seen(kind: str, data) -> str:
@@ -95,6 +102,8 @@ def what_is_seen(kind: str, data) -> str:
         titles = [layout.get(axis, {}).get("title", {}).get("text", "") for axis in ("yaxis", "xaxis")]
         titles = " over ".join(filter(None, titles))
         return f"A figure: {titles or data['data'][0].get('type')}" + (f"; {', '.join(names[:6])}" if names else "")
+    if kind == WIDGET:
+        return "A widget of this notebook"
     label = re.search(r'aria-label="([^"]+)"|<title>([^<]+)</title>', str(data)) if kind == "image/svg+xml" else None
     return f"Handwriting: {html.unescape(label[1] or label[2])}" if label else "A picture that this notebook makes"
 
@@ -146,41 +155,56 @@ def on_paper(figure: dict) -> dict:
     return dict(data=figure["data"], layout=layout)
 
 
-PAGE = f"""<!doctype html><meta charset="utf-8"><div id="it"></div><style>
-body {{ margin: 0; background: white }}
-#it {{ width: max-content }}
-img {{ display: block; max-width: {WIDTH}px; max-height: {HEIGHTS[1]}px; padding: 8px; box-sizing: border-box }}
-</style>"""
-DRAW = """figure => {
-    document.getElementById('it').innerHTML = '';
-    return Plotly.newPlot('it', figure.data, figure.layout, {staticPlot: true}).then(() => null);
-}"""
-SHOW = """source => new Promise((done, failed) => {
-    const image = new Image();
-    image.onload = () => { document.getElementById('it').replaceChildren(image); done(null); };
-    image.onerror = () => failed('the picture cannot be shown');
-    image.src = source;
-})"""
+PAGE = """<!doctype html><meta charset="utf-8"><script src="_static/plotly.min.js"></script><style>
+body {{ margin: 0; background: white; font: 14px sans-serif; color: #2a3f5f }}
+#it {{ width: {width}px }}
+img {{ display: block; max-width: {width}px; max-height: {height}px; padding: 8px; box-sizing: border-box }}
+</style><div id="it">{body}</div>"""
+PLOT = """<div id="plot"></div><script type="application/json" id="figure">{figure}</script><script>
+const figure = JSON.parse(document.getElementById("figure").textContent);
+Plotly.newPlot("plot", figure.data, figure.layout, {{staticPlot: true}});
+</script>"""
+DRAWN = """() => [...document.querySelectorAll('.js-plotly-plot, #plot')].every((p) => p.querySelector('.main-svg'))
+    && [...document.querySelectorAll('.alone')].every((p) => !p.querySelector('script'))
+    && [...document.images].every((i) => i.complete && i.naturalWidth > 0)"""
+
+
+def body_of(kind: str, data, models: dict) -> str:
+    "An output as part of a page."
+    if kind == FIGURE:
+        return PLOT.format(figure=json.dumps(on_paper(data)).replace("</", "<\\/"))
+    if kind == WIDGET:
+        from pages import page_outputs
+
+        return "".join(output.data["text/html"] for output in page_outputs([data], models, ""))
+    coded = data if kind == "image/png" else base64.b64encode(data.encode()).decode()
+    return f'<img src="data:{kind};base64,{coded}">'
 
 
 class Camera:
-    "A page without a network that shows one picture after another."
+    "A page of this machine that shows one picture after another."
 
-    def __init__(self, page):
+    def __init__(self, page, folder: Path, address: str):
         import plotly.offline
 
-        self.page = page
-        page.set_content(PAGE)
-        page.add_script_tag(content=plotly.offline.get_plotlyjs())
+        self.page, self.folder, self.address = page, folder, address
+        (folder / "_static").mkdir()
+        (folder / "_static" / "plotly.min.js").write_text(plotly.offline.get_plotlyjs(), encoding="utf-8")
+        shutil.copy(ROOT / "docs" / "static" / "alone.js", folder / "_static")
 
-    def take(self, kind: str, data) -> Image.Image:
-        "The picture of an output."
-        if kind == FIGURE:
-            self.page.evaluate(DRAW, on_paper(data))
-        else:
-            coded = data if kind == "image/png" else base64.b64encode(data.encode()).decode()
-            self.page.evaluate(SHOW, f"data:{kind};base64,{coded}")
-        return cropped(Image.open(io.BytesIO(self.page.locator("#it").screenshot())).convert("RGB"))
+    def take(self, kind: str, data, models: dict) -> Image.Image:
+        "The picture of an output; a widget is wider than a picture, and only its upper part is seen."
+        width = WIDTH * 3 // 2 if kind == WIDGET else WIDTH
+        page = PAGE.format(width=width, height=HEIGHTS[1], body=body_of(kind, data, models))
+        name = f"{hashlib.sha256(page.encode()).hexdigest()[:16]}.html"
+        (self.folder / name).write_text(page, encoding="utf-8")
+        self.page.goto(f"{self.address}/{name}", wait_until="networkidle")
+        self.page.wait_for_function(DRAWN)
+        self.page.wait_for_timeout(300 if kind == WIDGET else 0)  # for what is drawn frame by frame
+        image = cropped(Image.open(io.BytesIO(self.page.locator("#it").screenshot())).convert("RGB"))
+        if width != WIDTH:
+            image = image.resize((WIDTH, max(1, image.height * WIDTH // width)), Image.Resampling.LANCZOS)
+        return image.crop((0, 0, image.width, min(image.height, HEIGHTS[1])))
 
 
 def runs_of(paths: list[Path]):
@@ -202,11 +226,13 @@ def make_picture(path: Path, place: Path, camera: Camera, write: bool) -> None:
     "The picture of a notebook that was run; the notebook shows it from now on if that is asked for."
     import nbformat
 
-    if (found := key_output(nbformat.read(place, as_version=4))) is None:
+    run = nbformat.read(place, as_version=4)
+    if (found := key_output(run)) is None:
         print(f"{path.name}: there is no picture in it", file=sys.stderr)
         return
+    models = run.metadata.get("widgets", {}).get(STATE, {}).get("state", {})
     notebook = json.loads(path.read_text(encoding="utf-8"))
-    picture_of(path).write_bytes(packed(camera.take(*found), code_digest(notebook)))
+    picture_of(path).write_bytes(packed(camera.take(*found, models), code_digest(notebook)))
     print(f"{picture_of(path).relative_to(ROOT)}: {picture_of(path).stat().st_size} bytes", flush=True)
     if write:
         notebook = with_picture_shown(notebook, path.stem, what_is_seen(*found))
@@ -215,11 +241,16 @@ def make_picture(path: Path, place: Path, camera: Camera, write: bool) -> None:
 
 def make_pictures(paths: list[Path], write: bool) -> None:
     "Run notebooks, and make their pictures."
-    from browser import chromium, tab
+    from browser import chromium, serve, tab
 
     PICTURES.mkdir(exist_ok=True)
-    with chromium() as browser, tab(browser, width=WIDTH + 60, height=600) as page:
-        camera = Camera(page)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serve(Path(folder)) as address,
+        chromium() as browser,
+        tab(browser, width=WIDTH * 3 // 2 + 60, height=600) as page,
+    ):
+        camera = Camera(page, Path(folder), address)
         for path, place in runs_of(paths):
             make_picture(path, place, camera, write)
         assert not page.strangers, f"pictures asked the network for {page.strangers}"
