@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from . import __version__
 from .contracts import BACKENDS, config_dict, find_backend, only_backends
@@ -82,7 +82,7 @@ def _drive(model, size, streams, dynamic, length, step):
     "Walk through all steps; `step(probabilities, places)` gives the symbols that are at those places of the file."
     starts = stream_starts(size, streams)
     sizes = np.diff(starts)
-    bar, predictions = tqdm(total=size, unit="B", unit_scale=True, leave=False, delay=2), _predictions(model, sizes, dynamic, length)
+    bar, predictions = tqdm(total=size, unit="B", unit_scale=True, leave=False, delay=2, disable=None), _predictions(model, sizes, dynamic, length)
     with _reproducible(), bar, closing(predictions):
         probabilities = next(predictions)
         for t in range(int(sizes.max())):

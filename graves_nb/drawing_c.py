@@ -8,7 +8,6 @@ __all__ = ['draw_in_c']
 # %% ../nbs/32_drawing_c.ipynb #7e16716b
 import ctypes
 import weakref
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn

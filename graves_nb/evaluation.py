@@ -8,7 +8,6 @@ __all__ = ['Evaluation', 'SequenceLoss', 'sequence_losses', 'evaluate', 'digest'
 # %% ../nbs/46_evaluation.ipynb #30-002
 import contextlib
 import hashlib
-import math
 import platform
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence

@@ -216,7 +216,7 @@ def progress(
     what: str,  # for the bar
 ) -> Iterable:
     "The items, with a bar if there are so many that it takes seconds."
-    return tqdm(items, what, disable=len(items) < 500, leave=False, mininterval=0.5)
+    return tqdm(items, what, disable=len(items) < 500 or None, leave=False, mininterval=0.5)
 
 # %% ../nbs/00_files.ipynb #d69eba7a
 def each(
@@ -233,4 +233,4 @@ def each(
         return [function(item) for item in progress(items, what)]
     with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
         results = pool.map(function, items, chunksize=64)
-        return list(tqdm(results, what, total=len(items), leave=False, mininterval=0.5))
+        return list(tqdm(results, what, total=len(items), disable=None, leave=False, mininterval=0.5))

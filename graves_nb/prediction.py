@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from .checks import as_whole
 from .contracts import HEADS, LATER, Output, Part, check_parts, find_backend, find_head, find_layer
 from .lstm import LSTMState, clip_derivative
-from .mixture import MixtureHead
-from .softmax import SoftmaxHead
+from .mixture import MixtureHead  # noqa: F401 - registers itself
+from .softmax import SoftmaxHead  # noqa: F401 - registers itself
 
 # %% ../nbs/25_prediction.ipynb #14-005
 @dataclass(frozen=True)

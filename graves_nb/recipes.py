@@ -14,8 +14,8 @@ from pathlib import Path
 from .contracts import config_dict
 from .model import Model
 from .pretrained import load_model
-from .rows import PAPER_ROWS, PAPER_TEXT, RECIPES
-from .settings import InkData, Recipe, Reported, TextData, configure, settings
+from .rows import PAPER_ROWS, PAPER_TEXT, RECIPES  # noqa: F401 - the first two for who asks here
+from .settings import InkData, Recipe, Reported, TextData, configure, settings  # noqa: F401 - the same
 from .training import Trainer, saved_model
 
 # %% ../nbs/49_recipes.ipynb #51-013

@@ -351,7 +351,7 @@ def take_lock(
     try:
         for _ in range(3):
             try:
-                os.link(own, path)  # with what is in it, or not at all
+                put_in_place(own, path)
                 return
             except FileExistsError:
                 drop_dead_lock(path)
@@ -360,19 +360,34 @@ def take_lock(
     raise RuntimeError(f"{path} is there already: another training may be beginning in {path.parent}")
 
 
+def put_in_place(
+    own: Path,  # what is to be in it
+    path: Path,  # of the lock
+) -> None:
+    "A lock with all that is in it, unless there is one; where the file system knows no links, nearly so."
+    try:
+        os.link(own, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        with path.open("x") as file:
+            file.write(own.read_text())
+
+
 def drop_dead_lock(
     path: Path,  # of a lock that is there
 ) -> None:
     "Remove it if whoever wrote it is dead."
     try:
         owner = as_record("the lock", json.loads(path.read_text()), LOCK)
+        alive = is_alive(owner, path)
     except FileNotFoundError:
         return
-    except ValueError:
-        owner = {"pid": 0, "host": "", "began": ""}
-    if is_alive(owner, path):
+    except (ValueError, LookupError, TypeError, AttributeError):  # none of ours: they are written whole
+        alive = False
+    if alive:
         raise RuntimeError(
-            f"{path.parent} is being trained by process {owner['pid']} on {owner['host'] or 'an unknown machine'}: "
+            f"{path.parent} is being trained by process {owner['pid']} on {owner['host']}: "
             f"wait for it, or train into another folder; if it is no longer running, remove {path}"
         )
     path.unlink(missing_ok=True)

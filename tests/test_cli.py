@@ -51,7 +51,7 @@ def test_write_every_format_count_and_prime(tmp_path):
     "words, message",
     [
         (["write", "", "-o", "x.svg"], "empty"),
-        (["write", "\u03bb\u03b5\u03c9", "-o", "x.svg"], "cannot write"),
+        (["write", "na\u4e2dve", "-o", "x.svg"], "cannot write"),
         (["write", "ok", "-o", "x.svg", "--bias", "nan"], "bias"),
         (["write", "ok", "-o", "x.svg", "--bias=-1"], "bias"),
         (["write", "ok", "-o", "x.gif"], ".svg"),
@@ -102,7 +102,7 @@ def test_write_the_lines_of_a_file_and_go_on_where_it_stopped(tmp_path):
 
 
 def test_a_line_that_cannot_be_written_is_named_before_any_is(tmp_path):
-    (tmp_path / "lines.txt").write_text("fine\n\u03bb\u03b5\u03c9\n", encoding="utf-8")
+    (tmp_path / "lines.txt").write_text("fine\nna\u4e2dve\n", encoding="utf-8")
     assert "line 2: cannot write" in told(graves("write", "--from", "lines.txt", "-o", "ink", cwd=tmp_path))
     assert not (tmp_path / "ink").exists()
 

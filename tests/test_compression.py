@@ -10,7 +10,6 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from graves_nb.text_evaluation import Dynamic
 
 from graves_nb.compression import (
     LEAST_BITS,
@@ -26,6 +25,7 @@ from graves_nb.compression import (
 )
 from graves_nb.contracts import only_backends
 from graves_nb.corpus import ALL_BYTES
+from graves_nb.dynamic import Dynamic
 from graves_nb.model import TextModel
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
 

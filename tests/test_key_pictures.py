@@ -8,13 +8,17 @@ from key_pictures import (
     FIGURE,
     KINDS,
     MOST,
+    MOST_TOGETHER,
+    PICTURES,
     code_digest,
     cropped,
     digest_of,
     faults_of,
     key_output,
+    numbered,
     on_paper,
     packed,
+    picture_of,
     what_is_seen,
     with_picture_shown,
 )  # fmt: skip
@@ -111,3 +115,13 @@ def test_the_site_runs_its_notebooks_and_leaves_out_what_stands_for_a_run(tmp_pa
     nbformat.write(made, tmp_path / "05_thing.ipynb")
     page = page_of(tmp_path / "05_thing.ipynb", tmp_path / "05_thing.ipynb", {})
     assert [c.source for c in page.cells] == ["# Thing", "plot()"]
+
+
+@pytest.mark.parametrize("path", numbered(), ids=lambda path: path.stem)
+def test_every_numbered_notebook_shows_a_picture_of_its_code(path):
+    assert faults_of(path) == [], "run `make key-pictures`"
+
+
+def test_there_are_no_other_pictures_and_they_are_small():
+    assert sorted(PICTURES.iterdir()) == sorted(map(picture_of, numbered()))
+    assert sum(picture.stat().st_size for picture in PICTURES.iterdir()) < MOST_TOGETHER

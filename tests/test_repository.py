@@ -14,7 +14,9 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).parent.parent
-MODULES = sorted(p for p in (ROOT / "graves_nb").glob("*.py") if p.name not in ("__init__.py", "_modidx.py"))
+MODULES = sorted(
+    p for p in (ROOT / "graves_nb").glob("*.py") if p.name not in ("__init__.py", "__main__.py", "_modidx.py")
+)
 NOTEBOOKS = sorted((ROOT / "nbs").rglob("*.ipynb"))
 
 

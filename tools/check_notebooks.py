@@ -47,7 +47,7 @@ def check() -> int:
         for name in ("nbs", "graves_nb"):
             shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_*"))
         for module in (copy / "graves_nb").glob("*.py"):
-            if module.name != "__init__.py":
+            if module.name not in ("__init__.py", "__main__.py"):
                 module.unlink()
         write(copy)
         changed = changed_files(ROOT, copy, "graves_nb/*.py") + changed_files(ROOT, copy, "nbs/**/*.ipynb")

@@ -95,7 +95,7 @@ def what_is_seen(kind: str, data) -> str:
         titles = [layout.get(axis, {}).get("title", {}).get("text", "") for axis in ("yaxis", "xaxis")]
         titles = " over ".join(filter(None, titles))
         return f"A figure: {titles or data['data'][0].get('type')}" + (f"; {', '.join(names[:6])}" if names else "")
-    label = re.search(r'aria-label="([^"]*)"|<title>([^<]*)</title>', str(data)) if kind == "image/svg+xml" else None
+    label = re.search(r'aria-label="([^"]+)"|<title>([^<]+)</title>', str(data)) if kind == "image/svg+xml" else None
     return f"Handwriting: {html.unescape(label[1] or label[2])}" if label else "A picture that this notebook makes"
 
 

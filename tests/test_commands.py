@@ -1,0 +1,271 @@
+"""Every command that the README and the docs show runs, and what people bring works or is refused in one clear line."""
+
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from commands import Commands
+
+from graves_nb.ink import Ink
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+NOT_RUN = {  # what a command begins with: why it is not run here
+    "graves train": "hours of training; test_cli trains small networks by the same command",
+    "graves evaluate": "needs a model that was trained on data that is not here; test_cli evaluates",
+    "graves data iam": "IAM-OnDB may not be redistributed; test_cli counts a folder made like it",
+    "graves data unipen": "UNIPEN is no part of the repository; test_unipen reads a folder made like it",
+    "graves data my-folder": "a collection of the reader's own; test_collections registers one",
+    "graves write 'my own model'": "needs a model that was trained before; test_cli writes with one",
+    "graves write 'this is how I write'": "the same",
+    "graves export": "needs the extra `onnx`; the notebook of exports and test_wheel do",
+    "graves bench": "minutes on an idle machine",
+    "graves lab": "opens JupyterLab; test_studio does",
+    "accelerate": "several processes or hosts; test_training starts two",
+}
+
+
+def shown_commands():
+    "Those of indented lines and blocks of code, without comments, continued lines joined."
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        for line in re.findall(r"^(?: {4}|(?=graves |GRAVES_))(.*)$", text, re.MULTILINE):
+            words = shlex.split(line, comments=True) if "graves " in line and "`" not in line else []
+            while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
+                words = words[1:]
+            if words[:1] in (["graves"], ["accelerate"]):
+                yield page.name, words
+
+
+SHOWN = list({tuple(words): page for page, words in shown_commands()}.items())
+
+
+def reason(words):
+    "Why a command is not run."
+    return next((why for start, why in NOT_RUN.items() if shlex.join(words).startswith(start)), None)
+
+
+@pytest.fixture(scope="module")
+def graves():
+    commands = Commands()
+    yield commands
+    commands.close()
+
+
+def refused(run):
+    "The single line of a command that was given something it cannot use."
+    (line,) = run.stderr.strip().splitlines()
+    assert run.returncode in (1, 2) and line.startswith("graves"), run
+    return line
+
+
+@pytest.fixture(scope="module")
+def desk(graves, tmp_path_factory):
+    "A folder with what the pages take for granted."
+    folder = tmp_path_factory.mktemp("desk")
+    (folder / "lines.txt").write_text("one\ntwo\n")
+    (folder / "notes.txt").write_text("a note, and a note")
+    assert graves("write", "fox", "-o", "fox.inkml", cwd=folder).returncode == 0
+    return folder
+
+
+def test_pages_show_commands():
+    assert len(SHOWN) > 30 and {words[1] for words, _ in SHOWN if words[0] == "graves"} >= {
+        "write",
+        "sample",
+        "compress",
+    }
+    unused = [start for start in NOT_RUN if not any(shlex.join(w).startswith(start) for w, _ in SHOWN)]
+    assert [start for start in unused if start not in ("graves bench", "graves lab")] == []
+
+
+@pytest.mark.parametrize("words", [w for w, _ in SHOWN if not reason(w)], ids=shlex.join)
+def test_what_the_pages_show_runs(graves, desk, words):
+    if words[1] == "decompress":
+        graves("compress", words[2].removesuffix(".graves"), "-o", words[2], cwd=desk)
+    if words[1] == "data":
+        graves("write", "--from", "lines.txt", "-o", words[2], cwd=desk)
+    run = graves(*words[1:], cwd=desk)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("words", [w for w, _ in SHOWN if reason(w)], ids=shlex.join)
+def test_options_of_what_is_not_run_are_known(graves, words):
+    words = list(words)
+    words = words[words.index("graves") + 1 :] if "graves" in words else words
+    shown = graves(words[0], "--help").stdout.decode()
+    assert all(word in shown for word in words if word.startswith("--"))
+
+
+REFUSED = [
+    (["write", "a\nb", "-o", "x.svg"], "--page"),
+    (["write", "hi", "-o", "x.svg", "--prime-text", "hi"], "--prime"),
+    (["write", "--page", "--from", "lines.txt", "-o", "x"], "graves write - --page"),
+    (["write", "na\u00efve", "--exact", "-o", "x.svg"], "'naive' can be written"),
+    (["write", "hi", "-o", "-", "--count", "2"], "standard output"),
+    (["write", "hi", "-o", "x.svg", "--format", "png"], "--format"),
+    (["write", "hi", "-o", "x.inkml", "--pen", "2"], "--pen"),
+    (["write", "hi", "-o", "x.svg", "--height", "nan"], "height"),
+    (["write", "hi", "-o", "x.svg", "--paper", "B7"], "A4"),
+    (["write", "hi", "-o", "x.svg", "--paper", "A4", "--unit", "px"], "millimetres"),
+    (["write", "a " * 4000, "-o", "x.svg", "--page", "--paper", "A6"], "do not fit"),
+    (["write", "hi", "-o", "x.svg", "--bias", "1e308"], "bias"),
+    (["write", "hi", "-o", "x.svg", "--seed", str(2**64)], "seed"),
+    (["write", "hi", "-o", "x.svg", "--count", "10**9"], "--count"),
+    (["write", "hi", "-o", "x.svg", "--width", "0"], "--width"),
+    (["write", "hi", "-o", "x.svg", "--stop", "never"], "finish or paper"),
+    (["write", "hi", "-o", "x.svg", "--hand", "nobody"], "nobody"),
+    (["write", "hi", "-o", "x.svg", "--model", "wiki"], "graves sample"),
+    (["write", "hi", "-o", "/proc/x.svg"], "/proc/x.svg"),
+    (["write", "-hello", "-o", "x.svg"], "after --"),
+    (["write", "--from", "lines.txt", "-o", "lines.txt"], "is a file"),
+    (["write", "--from", "lines.txt", "-o", "x", "--shard", "4/3"], "3/16"),
+    (["write", "--from", "fox.inkml", "-o", "x"], "is ink"),
+    (["write", "--from", ".", "-o", "x"], "folder"),
+    (["sample", "--model", "wiki", "--temperature", "1e-320"], "temperature"),
+    (["sample", "--model", "wiki", "--length", "1000000000000"], "--length"),
+    (["sample", "--model", "wiki", "--bias", "1"], "--bias"),
+    (["sample", "--model", "wiki", "-o", "nowhere/x"], "nowhere"),
+    (["train", "own-hand", "--data", "x", "--out", "lines.txt"], "is a file"),
+    (["train", "own-hand", "--data", "x", "--out", "run", "--device", "toaster"], "toaster"),
+    (["train", "own-hand", "--data", "x", "--out", "run", "--set", "learning_rate=1e308"], "learning_rate"),
+    (["train", "own-hand", "--data", "x", "--out", "run", "--set", f"seed={2**70}"], "seed"),
+    (["train", "own-hand", "--data", "x", "--out", "/proc/run"], "/proc"),
+    (["evaluate", "wiki", "--data", "notes.txt", "--json", "/proc/x.json"], "/proc/x.json"),
+    (["compress", "."], "folder"),
+    (["compress", "notes.txt", "-o", "nowhere/x"], "nowhere"),
+    (["decompress", "notes.txt", "-o", "x"], "not a file that `graves compress` wrote"),
+    (["export", "-o", "nowhere/x.onnx"], "nowhere"),
+    (["lab", "nowhere"], "nowhere"),
+    (["frobnicate"], "frobnicate"),
+]
+
+
+@pytest.mark.parametrize("words, message", REFUSED, ids=lambda v: " ".join(v)[:60] if isinstance(v, list) else "")
+def test_what_cannot_be_used_is_told_in_one_line(graves, desk, words, message):
+    before = sorted(desk.iterdir())
+    assert message in refused(graves(*words, cwd=desk))
+    assert sorted(desk.iterdir()) == before
+
+
+def test_a_text_from_word_is_folded_and_that_is_said(graves, tmp_path):
+    run = graves("write", "\u201cit\u2019s\u201d caf\u00e9", "-o", "x.inkml", cwd=tmp_path)
+    assert run.returncode == 0 and "4 characters replaced" in run.stderr and "--exact" in run.stderr
+    assert Ink.load(tmp_path / "x.inkml").text == '"it\'s" cafe'
+
+
+def test_standard_input_and_output(graves, tmp_path):
+    run = graves("write", "-", "-o", "-", "--format", "inkml", stdin=b"hello\n", cwd=tmp_path)
+    (tmp_path / "a.inkml").write_bytes(run.stdout)
+    assert Ink.load(tmp_path / "a.inkml").text == "hello" and run.stderr == ""
+    assert graves("write", "hi", "-o", "-", cwd=tmp_path).stdout.startswith(b"<svg")
+    packed = graves("compress", "-", stdin=b"well, well, well", cwd=tmp_path)
+    assert packed.stdout.startswith(b"graves1\n") and "16 bytes" in packed.stderr
+    assert graves("decompress", "-", stdin=packed.stdout, cwd=tmp_path).stdout == b"well, well, well"
+    assert "empty" in refused(graves("write", "-", "-o", "x.svg", cwd=tmp_path))
+    assert graves("write", "hm", "-o", "x.svg", "--prime", "-", stdin=run.stdout, cwd=tmp_path).returncode == 0
+
+
+def test_lines_from_a_pipe_are_read_once_and_counted(graves, tmp_path):
+    for name in ("-", "/dev/stdin"):
+        run = graves("write", "--from", name, "-o", "ink", stdin=b"a\r\nb", cwd=tmp_path)
+        assert b"2 lines written" in run.stdout, run
+        assert sorted(p.name for p in (tmp_path / "ink").iterdir()) == ["000001.inkml", "000002.inkml"]
+        shutil.rmtree(tmp_path / "ink")
+
+
+def test_what_a_changed_text_bias_or_seed_makes_different_is_written_anew(graves, tmp_path):
+    def lines(text, *options):
+        run = graves("write", "--from", "-", "-o", "ink", *options, stdin=text, cwd=tmp_path)
+        return tuple(map(int, re.findall(r"(\d+) lines written(?:, (\d+) there)?", run.stdout.decode())[0][0:1]))[0]
+
+    assert [lines(b"a\nb\n"), lines(b"a\nb\n"), lines(b"a\nc\n")] == [2, 0, 1]
+    assert [lines(b"a\nc\n", "--bias", "1"), lines(b"a\nc\n", "--bias", "1"), lines(b"a\nc\n", "--seed", "1")] == [
+        2,
+        0,
+        2,
+    ]
+    (tmp_path / "ink" / "000002.inkml").write_bytes((tmp_path / "ink" / "000002.inkml").read_bytes()[:-20])
+    assert lines(b"a\nc\n", "--seed", "1") == 1
+
+
+def test_shards_give_the_same_set(graves, tmp_path):
+    text = b"a\n\nb\nc\n"
+    graves("write", "--from", "-", "-o", "whole", "--count", "2", "--format", "svg", stdin=text, cwd=tmp_path)
+    for parts in (2, 3):
+        for part in range(1, parts + 1):
+            words = ["--from", "-", "-o", f"in{parts}", "--count", "2", "--format", "svg", "--shard", f"{part}/{parts}"]
+            assert graves("write", *words, stdin=text, cwd=tmp_path).returncode == 0
+    whole, *others = ({p.name: p.read_bytes() for p in (tmp_path / f).iterdir()} for f in ("whole", "in2", "in3"))
+    assert len(whole) == 6 and others == [whole, whole]
+
+
+def test_a_line_is_refused_by_file_and_line(graves, tmp_path):
+    (tmp_path / "t.txt").write_text("fine\n\u4e2d\n", encoding="utf-8")
+    assert "t.txt, line 2: cannot write" in refused(graves("write", "--from", "t.txt", "-o", "ink", cwd=tmp_path))
+    (tmp_path / "t.txt").write_bytes(b"caf\xe9\n")
+    assert "iconv" in refused(graves("write", "--from", "t.txt", "-o", "ink", cwd=tmp_path))
+    (tmp_path / "t.txt").write_bytes(bytes(range(256)))
+    assert "control characters" in refused(graves("write", "--from", "t.txt", "-o", "ink", cwd=tmp_path))
+    (tmp_path / "t.txt").write_bytes(b"\n \n")
+    assert "no line" in refused(graves("write", "--from", "t.txt", "-o", "ink", cwd=tmp_path))
+    assert not (tmp_path / "ink").exists()
+
+
+def test_a_page_is_no_prime(graves, tmp_path):
+    graves("write", "one\ntwo", "--page", "-o", "page.inkml", cwd=tmp_path)
+    for words in (["write", "hi"], ["sample"]):
+        assert "one line" in refused(graves(*words, "-o", "x.svg", "--prime", "page.inkml", cwd=tmp_path))
+
+
+def test_pictures_as_asked(graves, tmp_path):
+    words = ["write", "a b", "--page", "--width", "1", "-o", "-", "--paper", "A4", "--colour", "#ff0000"]
+    sheet = graves(*words, "--background", "none", cwd=tmp_path).stdout.decode()
+    assert 'width="210mm" height="297mm"' in sheet and "#ff0000" in sheet and "background" not in sheet
+    small = graves("write", "a", "-o", "-", "--height", "100", "--margin", "0", cwd=tmp_path).stdout.decode()
+    assert 'height="76"' in small  # less the 0.12 that stay free above and below
+
+
+START = [sys.executable, "-m", "graves_nb"]
+
+
+def test_both_modules_are_the_command():
+    for module in ("graves_nb", "graves_nb.cli"):
+        run = subprocess.run([sys.executable, "-m", module, "models"], capture_output=True, text=True)
+        assert run.returncode == 0 and "wiki" in run.stdout, run.stderr
+
+
+def test_a_closed_pipe_is_no_error():
+    command = f"{shlex.join(START)} recipes | head -1"
+    run = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert len(run.stdout.splitlines()) == 1 and run.stderr == ""
+
+
+def test_interrupted_and_gone_on(graves, tmp_path):
+    (tmp_path / "many.txt").write_text("".join(f"line number {i}\n" for i in range(300)))
+    words = ["write", "--from", "many.txt", "-o", "ink"]
+    run = subprocess.Popen([*START, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob("ink/*.inkml")) and run.poll() is None:
+        time.sleep(0.05)
+    run.send_signal(signal.SIGINT)
+    _, told = run.communicate(timeout=60)
+    assert run.returncode == 130 and told == "graves: interrupted\n"
+    there = {p: p.stat().st_mtime_ns for p in tmp_path.glob("ink/*")}
+    assert 0 < len(there) < 300 and all(p.suffix == ".inkml" for p in there)
+    (tmp_path / "many.txt").write_text("".join(f"line number {i}\n" for i in range(len(there) and 60)))
+    assert graves(*words, cwd=tmp_path).returncode == 0
+    assert all(p.stat().st_mtime_ns == before for p, before in there.items())
+
+
+def test_two_runs_into_one_folder(tmp_path):
+    (tmp_path / "t.txt").write_text("one\ntwo\nthree\n")
+    command = [*START, "write", "--from", "t.txt", "-o", "ink"]
+    runs = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) for _ in range(2)]
+    assert [run.communicate()[1] for run in runs] == [b"", b""] and not any(run.returncode for run in runs)
+    assert [Ink.load(p).text for p in sorted((tmp_path / "ink").iterdir())] == ["one", "two", "three"]
