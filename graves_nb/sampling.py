@@ -64,8 +64,8 @@ class Settings:
 
     def __post_init__(self):
         as_number("bias", self.bias, low=0)
-        as_whole("max_points_per_char", self.max_points_per_char, low=1)
-        as_whole("retry", self.retry, low=0)
+        as_whole("max_points_per_char", self.max_points_per_char, low=1, high=10_000)
+        as_whole("retry", self.retry, low=0, high=1000)
         as_whole("together", self.together, low=1)
         if self.stop not in STOPS:
             raise ValueError(f"stop is {' or '.join(map(repr, STOPS))}, got {shown_value(self.stop)}")
@@ -665,7 +665,7 @@ def sample_text(
 ) -> str | list[str]:  # a list if a count is given; bytes that are no UTF-8 are shown as \ufffd
     "Sample text."
     _check_kind(model, "text", "`write` and `sample_ink` draw ink")
-    length, texts = as_whole("length", length), as_whole("count", 1 if count is None else count)
+    length, texts = as_whole("length", length, high=10**9), as_whole("count", 1 if count is None else count, high=10_000)
     if length < 1 or texts < 1:
         raise ValueError(f"there is nothing to draw: length {length}, count {count}")
     seed = as_seed(seed, count=texts)
