@@ -28,7 +28,7 @@ from .corpus import NULL
 from .drawing import draw_points, lines_apart
 from .endings import Ending, Line
 from .hands import POINTS_PER_CHARACTER, Hand, ink_of, measure_hand, rescale, spread, weigh, width_of
-from .ink import Ink, measurable
+from .ink import MOST_POINTS, Ink, measurable
 from .model import InkModel, TextModel
 from .pretrained import load_hand
 from .texts import FOLDINGS, single_line, strip_blanks, writable
@@ -64,8 +64,8 @@ class Settings:
 
     def __post_init__(self):
         as_number("bias", self.bias, low=0)
-        as_whole("max_points_per_char", self.max_points_per_char, low=1)
-        as_whole("retry", self.retry, low=0)
+        as_whole("max_points_per_char", self.max_points_per_char, low=1, high=10_000)
+        as_whole("retry", self.retry, low=0, high=1000)
         as_whole("together", self.together, low=1)
         if self.stop not in STOPS:
             raise ValueError(f"stop is {' or '.join(map(repr, STOPS))}, got {shown_value(self.stop)}")
@@ -556,6 +556,8 @@ def sample_ink(
     n_points, lines = as_whole("n_points", n_points), as_whole("count", 1 if count is None else count)
     if n_points < 2 or lines < 1:
         raise ValueError(f"there is nothing to draw: n_points {n_points}, count {count}")
+    if n_points * lines > 10 * MOST_POINTS:
+        raise ValueError(f"{lines} lines of {n_points} points are more than {10 * MOST_POINTS:,} points at once: sample them in parts")
     bias, seed = as_number("bias", bias, low=0), as_seed(seed, count=lines)
     network, like = drawing_network(model.network)
     wordless = [Line(torch.zeros(0), n_points, prime=None if prime is None else prime_offsets(model, prime))] * lines
@@ -663,7 +665,7 @@ def sample_text(
 ) -> str | list[str]:  # a list if a count is given; bytes that are no UTF-8 are shown as \ufffd
     "Sample text."
     _check_kind(model, "text", "`write` and `sample_ink` draw ink")
-    length, texts = as_whole("length", length), as_whole("count", 1 if count is None else count)
+    length, texts = as_whole("length", length, high=10**9), as_whole("count", 1 if count is None else count, high=10_000)
     if length < 1 or texts < 1:
         raise ValueError(f"there is nothing to draw: length {length}, count {count}")
     seed = as_seed(seed, count=texts)

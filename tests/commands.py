@@ -31,6 +31,7 @@ class Commands:
 
     def __call__(self, *words, stdin=b"", cwd="."):
         asked = dict(words=[str(w) for w in words], stdin=base64.b64encode(stdin).decode(), cwd=str(cwd))
+        assert self.server.poll() is None, f"the server ended with {self.server.returncode}"
         self.server.stdin.write(json.dumps(asked) + "\n")
         self.server.stdin.flush()
         code, out, err = json.loads(self.server.stdout.readline())

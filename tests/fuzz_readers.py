@@ -492,12 +492,22 @@ def recipe_settings(chance: Random, folder: Path) -> Callable:
 
 
 # ---------------------------------------------------------------- arguments
+AMOUNTS = ("length", "count", "n_points", "max_points_per_char", "together", "retry")  # of work: larger is no fault
+
+
+def modest(name: str, value):
+    "The value, but no more work than is done in a moment."
+    if name in AMOUNTS and isinstance(value, int | float) and 20 < value < 1e12:
+        return 20
+    return value[:100] if name == "text" and isinstance(value, str) else value
+
+
 def call(chance: Random, *functions: tuple[Callable, dict]) -> Callable:
     "A call of one of these functions, with one or two of its usual arguments replaced."
     function, usual = chance.choice(functions)
     given = dict(usual)
     for name in chance.sample(sorted(usual), min(len(usual), chance.choice((1, 1, 2)))):
-        given[name] = chance.choice(ODD)
+        given[name] = modest(name, chance.choice(ODD))
 
     def read():
         answer = function(**given)
@@ -591,24 +601,11 @@ def data_arguments(chance: Random, folder: Path) -> Callable:
     )
 
 
-AMOUNTS = ("length", "count", "n_points", "max_points_per_char", "together", "retry")  # of work: larger is no fault
-
-
-def little(chance: Random, *functions: tuple[Callable, dict]) -> Callable:
-    "As `call`, but no more work is asked for than is done in a moment."
-    read = call(chance, *functions)
-    given = read.__closure__[[*read.__code__.co_freevars].index("given")].cell_contents
-    for name in set(given) & set(AMOUNTS):
-        with contextlib.suppress(Exception):
-            given[name] = 20 if 20 < given[name] < 1e12 else given[name]
-    return read
-
-
 @family(500, *ARGUMENTS)
 def sampling_arguments(chance: Random, folder: Path) -> Callable:
     own, pace = models(), dict(max_points_per_char=5, stop="paper", retry=0, together=2)
     text = dict(length=5, prime="a", temperature=1.0, seed=0, count=None, top_k=None, top_p=None)
-    return little(
+    return call(
         chance,
         (partial(write, own["synthesis"]), dict(text="ab", bias=0.5, seed=0, prime=None, hand=None) | pace),
         (

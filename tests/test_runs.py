@@ -284,7 +284,8 @@ def test_squares_are_those_of_single_sequences(tmp_path, kind):
     torch.testing.assert_close(torch.cat([s.flatten() for s in found[1]]), squares, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(ours, sums, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(ours, torch.cat([g.flatten() for g in whole]), rtol=1e-3, atol=1e-2)
-    assert sums.square().sum() > 1.5 * squares.sum()  # what the square of the batch's gradient would have been
+    ratio = (sums.square().sum() / squares.sum()).item()  # of what the square of the batch's gradient would have been
+    assert ratio > 1.5 if kind == "ink" else ratio < 0.7
 
 
 @pytest.mark.parametrize("estimate", ["per-sequence", "squared", "pathwise"])
@@ -359,10 +360,10 @@ def test_all_lines_are_evaluated_long_ones_in_chunks(tmp_path):
 
 
 def test_limits_of_a_recipe_do_not_limit_evaluation(unipen_folder):
-    recipe = configure(find_recipe("unipen-synthesis"), dict(max_points="60", word_fraction="0", composed="0"))
+    recipe = configure(find_recipe("unipen-synthesis"), dict(max_points="150", word_fraction="0", composed="0"))
     collection = recipe.data.open(unipen_folder)
     task = recipe.data.task(recipe, collection)
-    assert max(map(len, task.stages[0].inks)) <= 61 < max(map(len, task.valid))
+    assert max(map(len, task.stages[0].inks)) <= 151 < max(map(len, task.valid))
     assert len(recipe.data.sequences(collection, "valid")) == len(task.valid) == len(collection.split("valid"))
 
 
