@@ -290,9 +290,10 @@ def test_nothing_in_a_checkpoint_is_run(scribbler, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_lock_that_is_none_is_no_obstacle_of_another_kind(scribbler, tmp_path):
+def test_a_lock_that_is_none_is_no_obstacle(scribbler, tmp_path):
+    "Locks are written whole: what cannot be read is nobody's."
     trainer_in(tmp_path, scribbler).fit()
     for content in ("[]", "{}", '{"pid": "x", "host": "y"}', '{"pid": 1e99, "host": "y"}'):
         (tmp_path / "lock").write_text(content)
-        with pytest.raises(RuntimeError, match="on an unknown machine: .* remove"):
-            trainer_in(tmp_path, scribbler).resume()
+        trainer_in(tmp_path, scribbler).resume()
+        assert not (tmp_path / "lock").exists()
