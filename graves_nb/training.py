@@ -882,6 +882,7 @@ class Trainer:
         self.accelerator = Accelerator(mixed_precision="bf16" if uses_bf16(self.config) else "no")
         self.task = task.bind(model, self.config, self.accelerator.process_index, self.accelerator.num_processes)
         self.network = self.accelerator.prepare_model(model.network)
+        self.network.head = model.network.head  # which a wrapper for several processes hides
         self.noise = make_noise(self.config, model.network)
         self.trained = model.network if self.noise is None else self.noise
         self.optimizer = make_optimizer(self.config, self.trained)
