@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -250,7 +251,8 @@ def test_a_closed_pipe_is_no_error():
 def test_interrupted_and_gone_on(graves, tmp_path):
     (tmp_path / "many.txt").write_text("".join(f"line number {i}\n" for i in range(300)))
     words = ["write", "--from", "many.txt", "-o", "ink"]
-    run = subprocess.Popen([*START, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # deaf where a shell runs it behind
+    run = subprocess.Popen([*START, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     while not list(tmp_path.glob("ink/*.inkml")) and run.poll() is None:
         time.sleep(0.05)
     run.send_signal(signal.SIGINT)
