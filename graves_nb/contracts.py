@@ -168,7 +168,11 @@ def config_dict(
     return {name: value for name, value in asdict(config).items() if name not in left_out}
 
 # %% ../nbs/20_contracts.ipynb #2dcc13c4
-BACKENDS = {"c": "graves_nb.backend_c", "torch": "graves_nb.backend_torch"}  # modules that hold a `BACKEND`, in order of preference
+BACKENDS = {  # modules that hold a `BACKEND`, in order of preference
+    "c": "graves_nb.backend_c",
+    "triton": "graves_nb.backend_triton",
+    "torch": "graves_nb.backend_torch",
+}
 _allowed = [None]  # names of the backends that may be used, the last entry counts; None is all
 
 
