@@ -6,7 +6,7 @@
 __all__ = ['LEAST', 'BACKEND', 'Card', 'card_of', 'is_interpreted', 'Work', 'Plan', 'estimate', 'plans', 'fault_of_device',
            'TritonBackend']
 
-# %% ../nbs/36_backend_triton.ipynb #e64dfd4e
+# %% ../nbs/36_backend_triton.ipynb #cd25a7cd
 import functools
 import importlib.util
 import os
@@ -19,7 +19,7 @@ from torch import Tensor
 from .backend_torch import TorchBackend
 from .sequence import LoopDerivatives, LSTMGradients, LSTMLoop, LSTMTape, WindowGradients, WindowLoop, WindowTape
 
-# %% ../nbs/36_backend_triton.ipynb #a56c5734
+# %% ../nbs/36_backend_triton.ipynb #7049d061
 class Card(NamedTuple):
     "What a device has."
 
@@ -44,7 +44,7 @@ def is_interpreted() -> bool:
     asked = os.environ.get("TRITON_INTERPRET", "").lower() in ("1", "true", "yes", "on", "y")
     return asked and importlib.util.find_spec("triton") is not None
 
-# %% ../nbs/36_backend_triton.ipynb #b6a57db9
+# %% ../nbs/36_backend_triton.ipynb #df29ebc4
 class Work(NamedTuple):
     "What is to be run."
 
@@ -64,7 +64,7 @@ class Plan(NamedTuple):
     together: int  # blocks of lines in a launch
     launches: int  # one after the other
 
-# %% ../nbs/36_backend_triton.ipynb #bc48e949
+# %% ../nbs/36_backend_triton.ipynb #191c091c
 def estimate(
     plan: Plan,  # to be judged
     work: Work,  # what it is for
@@ -75,7 +75,7 @@ def estimate(
     streamed = 0 if blocks.keep else 4 * blocks.hidden * blocks.cells * size / 40_000
     return plan.launches * (6 + size / 2 * (0.1 * inputs + 0.1 * sums) + streamed)
 
-# %% ../nbs/36_backend_triton.ipynb #140f8d37
+# %% ../nbs/36_backend_triton.ipynb #085b77e3
 KEPT = 64 * 1024  # bytes of weights that a program keeps at most
 SPARE = 24 * 1024  # bytes of fast memory for what is exchanged between threads
 SUMS = 2048  # that a program has of each gate at most, where there are several
@@ -101,7 +101,7 @@ def is_kept(card: Card, work: Work, rows: int, cells: int) -> bool:
     exact = 1 if size == 2 else 2  # float32 is cut in two numbers on tensor cores
     return rows <= 32 and exact * weights <= KEPT and weights + inputs + SPARE <= card.shared
 
-# %% ../nbs/36_backend_triton.ipynb #fe473cf3
+# %% ../nbs/36_backend_triton.ipynb #4d8fe5a5
 @functools.lru_cache(1000)
 def plans(
     card: Card,  # what there is
@@ -111,7 +111,7 @@ def plans(
     made = [make_plan(card, work, *cut) for cut in cuts(card, work.hidden)]
     return sorted(made, key=lambda plan: estimate(plan, work))
 
-# %% ../nbs/36_backend_triton.ipynb #9c539211
+# %% ../nbs/36_backend_triton.ipynb #6e193a88
 def make_plan(card: Card, work: Work, rows: int, cells: int, parts: int) -> Plan:
     "All sizes of a way to cut work up."
     from graves_nb.kernels_triton import Blocks
@@ -126,7 +126,7 @@ def make_plan(card: Card, work: Work, rows: int, cells: int, parts: int) -> Plan
     groups, together = -(-work.batch // rows), card.processors // parts
     return Plan(blocks, 4 if rows * cells <= 512 and not work.symbols else 8, min(groups, together), -(-groups // together))
 
-# %% ../nbs/36_backend_triton.ipynb #1d67d8b1
+# %% ../nbs/36_backend_triton.ipynb #c942b368
 LEAST = (7, 5)  # capability of a card that Triton's products are compiled for
 
 
@@ -149,7 +149,7 @@ def fault_of_device(
     except Exception as error:  # whatever a driver, a compiler or a linker may say
         return f"a trial kernel does not run: {' '.join(str(error).split())[:200] or type(error).__name__}"
 
-# %% ../nbs/36_backend_triton.ipynb #7bb0e221
+# %% ../nbs/36_backend_triton.ipynb #ac503493
 def try_kernel(device: torch.device) -> bool:
     "Whether the smallest layer comes out right."
     tape = LSTMTape(*(torch.zeros(shape, device=device) for shape in ((2, 1, 64), (3, 1, 16), (3, 1, 16))))
@@ -158,7 +158,7 @@ def try_kernel(device: torch.device) -> bool:
     one = torch.ones(()).sigmoid()
     return bool((tape.h[1].cpu() - one * (one * torch.ones(()).tanh()).tanh()).abs().max() < 1e-5)
 
-# %% ../nbs/36_backend_triton.ipynb #e5225b44
+# %% ../nbs/36_backend_triton.ipynb #e360d2dd
 def launch(kernel, arguments: tuple, sizes, plan: Plan) -> None:
     "Run a kernel over all lines."
     counter, blocks = arguments[-1].counter, plan.blocks
@@ -196,7 +196,7 @@ def refuses(error: Exception) -> bool:
     words = ("resource", "too large", "cooperative", "shared memory", "invalid configuration")
     return any(word in f"{type(error).__name__} {error}".lower() for word in words)
 
-# %% ../nbs/36_backend_triton.ipynb #06218e41
+# %% ../nbs/36_backend_triton.ipynb #0b6a6df6
 def as_factors(weight: Tensor, dtype: torch.dtype) -> Tensor:
     return weight.detach().to(dtype).contiguous()
 
@@ -210,7 +210,7 @@ def room_for(like: Tensor, plan: Plan, work: Work, width: int, **parts):
     factors = like.new_zeros((2, work.batch, width), dtype=work.dtype)
     return Room(counter, factors, like.new_zeros(groups, 3, work.hidden), **parts)
 
-# %% ../nbs/36_backend_triton.ipynb #64ee47d3
+# %% ../nbs/36_backend_triton.ipynb #27c696ba
 def run_forward(tape: LSTMTape, loop: LSTMLoop) -> bool:
     "A layer over a sequence; False where no plan fits."
     from graves_nb.kernels_triton import Sizes, Weights, lstm_forward
@@ -242,7 +242,7 @@ def run_backward(tape: LSTMTape, loop: LSTMLoop, given: LSTMGradients) -> tuple[
 
     return (dgates, found[0]) if run_plans(card, work, run) else None
 
-# %% ../nbs/36_backend_triton.ipynb #79f9de5e
+# %% ../nbs/36_backend_triton.ipynb #69897ba2
 def window_work(tape: WindowTape, loop: WindowLoop, clip: float | None):
     "What the kernels of the window are given."
     from graves_nb.kernels_triton import Sizes, Text, Weights
@@ -285,7 +285,7 @@ def run_window_backward(tape: WindowTape, loop: WindowLoop, given: WindowGradien
 
     return (found, sums[0]) if run_plans(card, work, run) else None
 
-# %% ../nbs/36_backend_triton.ipynb #86376218
+# %% ../nbs/36_backend_triton.ipynb #1b2dbcf0
 class TritonBackend(TorchBackend):
     "Sequences by one kernel for all steps."
 

@@ -6,14 +6,14 @@
 __all__ = ['Sizes', 'Blocks', 'Weights', 'Room', 'lstm_forward', 'lstm_backward', 'Text', 'window_forward', 'WindowDerivatives',
            'window_backward']
 
-# %% ../nbs/35_kernels_triton.ipynb #2d232fbc
+# %% ../nbs/35_kernels_triton.ipynb #ca44296a
 from typing import NamedTuple
 
 import triton
 import triton.language as tl
 from torch import Tensor
 
-# %% ../nbs/35_kernels_triton.ipynb #0ab53dbc
+# %% ../nbs/35_kernels_triton.ipynb #453c3d40
 class Sizes(NamedTuple):
     "What varies from launch to launch."
 
@@ -22,7 +22,7 @@ class Sizes(NamedTuple):
     first: int = 0  # line of this launch
     letters: int = 0  # of each text, U
 
-# %% ../nbs/35_kernels_triton.ipynb #d9c509d2
+# %% ../nbs/35_kernels_triton.ipynb #1adccdbd
 class Blocks(NamedTuple):
     "How a layer is cut up: a kernel is compiled for each."
 
@@ -43,7 +43,7 @@ class Blocks(NamedTuple):
     share: int = 1  # lines whose window a program moves
     letters: int = 16  # of a text that are weighed at a time
 
-# %% ../nbs/35_kernels_triton.ipynb #144ec367
+# %% ../nbs/35_kernels_triton.ipynb #016a7d7a
 @triton.jit
 def sigmoid(x):
     return 1 / (1 + tl.exp(-x))
@@ -55,7 +55,7 @@ def tanh(x):
     near = x * (1 + s * (-1 / 3 + s * (2 / 15 - s * (17 / 315))))
     return tl.where(tl.abs(x) < 0.04, near, 2 / (1 + tl.exp(-2 * x)) - 1)
 
-# %% ../nbs/35_kernels_triton.ipynb #5ec1b178
+# %% ../nbs/35_kernels_triton.ipynb #beee4e86
 @triton.jit
 def open_gates(sums, cell, peephole):
     "Activations, the new cell and its output."
@@ -88,7 +88,7 @@ def close_gates(opened, dh, dc, cells, peephole, p: tl.constexpr):
     dg = clamp(dc * i * (1 - g * g), p)
     return (di, df, dg, do), dc * f + di * peephole[0] + df * peephole[1]
 
-# %% ../nbs/35_kernels_triton.ipynb #aca3c2ff
+# %% ../nbs/35_kernels_triton.ipynb #c4a9b5a1
 @triton.jit
 def load_four(at, here, apart):
     "Four tensors that lie apart in memory."
@@ -129,7 +129,7 @@ def store_three(at, here, apart, three):
     tl.store(at + apart, three[1], mask=here)
     tl.store(at + 2 * apart, three[2], mask=here)
 
-# %% ../nbs/35_kernels_triton.ipynb #649cad83
+# %% ../nbs/35_kernels_triton.ipynb #397d29ac
 @triton.jit
 def arrive(counter, p: tl.constexpr):
     tl.debug_barrier()
@@ -145,7 +145,7 @@ def wait(counter, target, p: tl.constexpr):
             come = tl.atomic_add(counter, 0, sem="acquire")
     tl.debug_barrier()
 
-# %% ../nbs/35_kernels_triton.ipynb #9208a678
+# %% ../nbs/35_kernels_triton.ipynb #6314d1d9
 @triton.jit
 def multiply_four(a, four, sums, p: tl.constexpr):
     kind: tl.constexpr = sums[0].dtype
@@ -192,7 +192,7 @@ def add_inputs(sums, kept, factor, weight, places, width, padded: tl.constexpr, 
             sums = multiply_four(a, weights_there(weight, cols, k, width, p), sums, p)
         return sums
 
-# %% ../nbs/35_kernels_triton.ipynb #be3eee49
+# %% ../nbs/35_kernels_triton.ipynb #024d7237
 @triton.jit
 def keep_back(weight, cols, p: tl.constexpr):
     "The weights of each gate that lead from all cells' gates to this program's outputs, if they are to be kept."
@@ -223,7 +223,7 @@ def add_derivatives(total, kept, factor, weight, places, p: tl.constexpr):
                 total = tl.dot(a, w, total, input_precision=p.precision, out_dtype=kind)
     return total
 
-# %% ../nbs/35_kernels_triton.ipynb #1360845d
+# %% ../nbs/35_kernels_triton.ipynb #d8e27526
 class Weights(NamedTuple):
     "Of a layer, and of the window that it moves."
 
@@ -241,7 +241,7 @@ class Room(NamedTuple):
     parts: Tensor | None = None  # of what the window is moved by, (parts, batch, 3 K), or of derivatives by what it sees, (parts, batch, S)
     seen: Tensor | None = None  # what the window sees, as factors, (batch, S); the first is given
 
-# %% ../nbs/35_kernels_triton.ipynb #2b98f144
+# %% ../nbs/35_kernels_triton.ipynb #9d53843a
 @triton.jit
 def places_of(sizes, width, p: tl.constexpr):
     "This program's lines and cells, and where they are in tensors of one and of four times as many columns as there are cells."
@@ -263,7 +263,7 @@ def peepholes_of(peephole, cols, p: tl.constexpr):
     i, f, o = load_three(peephole + cols[0], cols[1], p.hidden)
     return i[None, :], f[None, :], o[None, :]
 
-# %% ../nbs/35_kernels_triton.ipynb #604ab47d
+# %% ../nbs/35_kernels_triton.ipynb #5c132e8f
 @triton.jit(do_not_specialize=["sizes"])
 def lstm_forward(tape, weights, room, sizes, p: tl.constexpr):
     "A layer over a sequence: `TorchBackend.lstm_forward`."
@@ -288,7 +288,7 @@ def lstm_forward(tape, weights, room, sizes, p: tl.constexpr):
         sums = load_four(gates + at_gates, here & goes_on(places, t, sizes), p.hidden)
         wait(counter, (t + 1) * p.parts, p)
 
-# %% ../nbs/35_kernels_triton.ipynb #9fe10a1d
+# %% ../nbs/35_kernels_triton.ipynb #0969e51b
 @triton.jit
 def add_to(sums, d, before, cell):
     "What a step adds to the derivatives by the peepholes."
@@ -297,10 +297,10 @@ def add_to(sums, d, before, cell):
 
 @triton.jit
 def no_sums(like, p: tl.constexpr):
-    none = tl.zeros((p.cells,), like.dtype)
+    none = tl.full((p.cells,), 0.0, like.dtype)
     return none, none, none
 
-# %% ../nbs/35_kernels_triton.ipynb #4ed1d89e
+# %% ../nbs/35_kernels_triton.ipynb #a863e244
 @triton.jit(do_not_specialize=["sizes"])
 def lstm_backward(tape, given, dgates, weights, room, sizes, p: tl.constexpr):
     "The derivatives of a layer over a sequence: `TorchBackend.lstm_backward`, but for those by the first outputs."
@@ -328,7 +328,7 @@ def lstm_backward(tape, given, dgates, weights, room, sizes, p: tl.constexpr):
     tl.store(given.c + at, dc, mask=here)
     store_three(room.sums + (sizes.first // p.rows + tl.program_id(1)) * 3 * p.hidden + places[1][0], places[1][1], p.hidden, sums)
 
-# %% ../nbs/35_kernels_triton.ipynb #26bcd4a0
+# %% ../nbs/35_kernels_triton.ipynb #5a5783e3
 @triton.jit
 def own_places(sizes, p: tl.constexpr):
     "The lines whose window this program moves, and where their Gaussians are in tensors of K and of 3 K columns."
@@ -360,7 +360,7 @@ def add_parts(parts, own, mine, batch, p: tl.constexpr):
     a, b, c = load_fresh(at, here, p.gaussians)
     return tl.sum(a, 0), tl.sum(b, 0), tl.sum(c, 0)
 
-# %% ../nbs/35_kernels_triton.ipynb #9caa7631
+# %% ../nbs/35_kernels_triton.ipynb #557ad059
 @triton.jit
 def bell_terms(bells, u):
     "Gaps between positions and letters, and the terms of phi(t, u), (46), (lines, K, letters)."
@@ -373,7 +373,7 @@ def bell_terms(bells, u):
 def look(bells, text, own, mine, letters, p: tl.constexpr):
     "What the windows see, (47), (lines, S)."
     symbol = tl.arange(0, p.seen)
-    w = tl.zeros((p.share, p.seen), bells[0].dtype)
+    w = tl.full((p.share, p.seen), 0.0, bells[0].dtype)
     for first in range(0, letters, p.letters):
         u = first + tl.arange(0, p.letters)
         here, at = mine[:, None] & (u < letters)[None, :], own[:, None] * letters + u[None, :]
@@ -383,7 +383,7 @@ def look(bells, text, own, mine, letters, p: tl.constexpr):
         w += tl.sum(tl.where(same, phi[:, :, None], 0.0), 1)
     return w
 
-# %% ../nbs/35_kernels_triton.ipynb #63dfb43c
+# %% ../nbs/35_kernels_triton.ipynb #6987d3f1
 class Text(NamedTuple):
     "What is written."
 
@@ -441,17 +441,18 @@ def window_forward(tape, weights, text, room, sizes, p: tl.constexpr):
         sums = add_inputs(sums, kept, new, recurrent, places, p.hidden, p.padded, p)
         wait(moved, (t + 1) * p.parts, p)
 
-# %% ../nbs/35_kernels_triton.ipynb #eef06f8e
+# %% ../nbs/35_kernels_triton.ipynb #5c033fa6
 @triton.jit
 def bell_sums(bells, text, given, room, own, mine, sizes, p: tl.constexpr):
     "Sums over the letters of a term's derivative, and of the same times the gap and times its square, (lines, K)."
     w_out, parts = given, room
-    part, none = tl.arange(0, p.padded_parts), tl.zeros((p.share, p.bells), bells[0].dtype)
+    part, none = tl.arange(0, p.padded_parts), tl.full((p.share, p.bells), 0.0, bells[0].dtype)
     zeroth, first_moment, second = none, none, none
     for first in range(0, sizes.letters, p.letters):
         u = first + tl.arange(0, p.letters)
         here, at = mine[:, None] & (u < sizes.letters)[None, :], own[:, None] * sizes.letters + u[None, :]
-        place = own[:, None] * p.symbols + tl.load(text.index + at, mask=here, other=0)
+        symbol = tl.load(text.index + at, mask=here, other=0)
+        here, place = here & (symbol >= 0) & (symbol < p.symbols), own[:, None] * p.symbols + symbol
         there, all_here = part[:, None, None] * (sizes.batch * p.symbols) + place[None, :, :], (part < p.parts)[:, None, None] & here[None, :, :]
         d = tl.sum(tl.load(parts + there, mask=all_here, other=0.0, cache_modifier=".cg"), 0)
         d = (d + tl.load(w_out + place, mask=here, other=0.0)) * tl.load(text.mask + at, mask=here, other=0.0)
@@ -469,14 +470,14 @@ def leave_seen(parts, d, seeing, places, kind: tl.constexpr, batch, p: tl.conste
     rows, cols = places
     symbol = tl.arange(0, p.seen)
     here, at = cols[1][:, None] & (symbol < p.symbols)[None, :], seeing + cols[0][:, None] * cols[2] + symbol[None, :]
-    total = tl.zeros((p.rows, p.seen), d[0].dtype)
+    total = tl.full((p.rows, p.seen), 0.0, d[0].dtype)
     for gate in tl.static_range(4):
         w = tl.load(at + gate * p.hidden * cols[2], mask=here, other=0.0)
         total = tl.dot(d[gate].to(kind), w, total, input_precision=p.precision, out_dtype=total.dtype)
     at = parts + (tl.program_id(0) * batch + rows[0][:, None]) * p.symbols + symbol[None, :]
     tl.store(at, total, mask=rows[1][:, None] & (symbol < p.symbols)[None, :])
 
-# %% ../nbs/35_kernels_triton.ipynb #d50ca96f
+# %% ../nbs/35_kernels_triton.ipynb #c887c805
 class WindowDerivatives(NamedTuple):
     "What the way back through the window writes, beside `given.c`."
 
@@ -503,7 +504,7 @@ def window_backward(tape, given, found, weights, text, room, sizes, p: tl.conste
     kappas, kappa_out = tape.kappa + (last + 1) * bell_step, given.kappa_out + last * bell_step
     w_out = given.w_out + last * (sizes.batch * p.symbols)
     cell, dc = tl.load(c + step + at, mask=here, other=0.0), tl.load(given.c + at, mask=here, other=0.0)
-    sums, dkappa = no_sums(cell, p), tl.zeros((p.share, p.bells), cell.dtype)
+    sums, dkappa = no_sums(cell, p), tl.full((p.share, p.bells), 0.0, cell.dtype)
     for s in range(sizes.steps):
         old, new = room.factors + (s & 1) * 4 * step, room.factors + ((s + 1) & 1) * 4 * step
         alpha, beta, pace = load_three(moves + at_three, at_bells_here, p.gaussians)

@@ -153,7 +153,7 @@ def total_nats(
     device, nats = next(network.parameters()).device, 0.0
     for rows in bucket_batches([len(e.offsets) for e in examples], batch_size, generator=order):
         batch = collate([examples[i] for i in rows]).to(device)
-        nats += sum(masked_nats(network.head, y, piece).double().sum().item() for piece, y in judged(network, batch))
+        nats += sum(masked_nats(network.head, y, piece).cpu().double().sum().item() for piece, y in judged(network, batch))
     return torch.tensor([nats, sum(len(e.offsets) for e in examples), len(examples)], dtype=torch.float64)
 
 # %% ../nbs/43_tasks.ipynb #38fd4d3c
@@ -313,7 +313,7 @@ def total_text_nats(
     for piece in pieces:
         piece = piece.share(rank, world).to(device)
         nats, state = piece_nats(network, piece, state)
-        total += torch.tensor([nats.double().sum().item(), piece.mask.sum().item()], dtype=torch.float64)
+        total += torch.tensor([nats.cpu().double().sum().item(), piece.mask.sum().item()], dtype=torch.float64)
     return total
 
 # %% ../nbs/43_tasks.ipynb #4fc2ebd4

@@ -182,6 +182,15 @@ class Pending:
     lines: int = 0  # of the log, when the checkpoint was written
 
 # %% ../nbs/44_training.ipynb #a82f4f5e
+def added_up(
+    trainer: "Trainer",
+    sums: Tensor,  # of this process
+) -> Tensor:  # of all, as `sums`
+    "Sums over all processes; a single one keeps them where they are, since not every device has float64."
+    one = trainer.accelerator.num_processes == 1
+    return sums if one else trainer.accelerator.reduce(sums.to(trainer.accelerator.device), "sum")
+
+
 def verdict(
     trainer: "Trainer",
     scores: Sequence[float],  # of a validation
@@ -190,8 +199,7 @@ def verdict(
     p, pending = trainer.progress, trainer.pending
     if trainer.config.noise != "adaptive":
         return scores[0]
-    sums = torch.tensor([pending.nats, pending.points], dtype=torch.float64, device=trainer.accelerator.device)
-    nats, points = trainer.accelerator.reduce(sums, "sum").tolist()
+    nats, points = added_up(trainer, torch.tensor([pending.nats, pending.points], dtype=torch.float64)).tolist()
     if points and p.complexity is not None:
         p.description = nats / points + p.complexity / trainer.task.size(p)
     return math.inf if p.description is None else p.description
@@ -715,8 +723,7 @@ def held_out_scores(
     trainer: "Trainer",
 ) -> tuple[float, ...]:
     "The loss on held-out data, shared between processes."
-    total = trainer.task.totals(trainer.model.network)
-    return trainer.task.scores(trainer.accelerator.reduce(total.to(trainer.accelerator.device), "sum"))
+    return trainer.task.scores(added_up(trainer, trainer.task.totals(trainer.model.network)))
 
 
 def judge(

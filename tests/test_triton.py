@@ -19,9 +19,12 @@ if sys.platform == "linux" and not INTERPRETED and not torch.cuda.is_available()
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "triton", __file__]
         environment = os.environ | dict(TRITON_INTERPRET="1", OMP_NUM_THREADS="1")
         run = subprocess.run(
-            [*command, str(ROOT / "tests" / "test_backends.py")], cwd=ROOT, env=environment, capture_output=True, text=True
+            [*command, str(ROOT / "tests" / "test_backends.py")],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
         )
         passed = re.search(r"(\d+) passed", run.stdout)
         assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-2000:]
         assert passed and int(passed[1]) >= 15 and "skipped" not in run.stdout
-
