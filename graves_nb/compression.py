@@ -4,21 +4,19 @@
 
 # %% auto #0
 __all__ = ['MAGIC', 'PREFIX', 'STREAM_BYTES', 'MOST_STREAMS', 'STREAM_LIMIT', 'LENGTH', 'CompressedFileError', 'compress',
-           'read_header', 'decompress', 'check_target']
+           'read_header', 'decompress']
 
 # %% ../nbs/53_compression.ipynb #35-002
 import hashlib
 import importlib
 import json
 import math
-import os
 import platform
 import reprlib
 import struct
 from collections.abc import Generator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import fields
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -417,17 +415,3 @@ def _checked(content, header):
     if hashlib.sha256(content).hexdigest() != header["sha256"]:
         raise CompressedFileError("what comes out is not what went in: sums come out differently here, or the file is damaged")
     return content
-
-# %% ../nbs/53_compression.ipynb #a9c02b4b
-def check_target(
-    path: str | Path,  # of a file that is to be written
-) -> Path:
-    "The path, if a new file may be put there; an `OSError` says why not, before any work is done."
-    path = Path(path)
-    if path.exists():
-        raise FileExistsError(f"{path} is there already: say another place")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise PermissionError(f"nothing may be written to {path.parent}")
-    return path
