@@ -285,9 +285,23 @@ def run_window_backward(tape: WindowTape, loop: WindowLoop, given: WindowGradien
 
     return (found, sums[0]) if run_plans(card, work, run) else None
 
+# %% ../nbs/36_backend_triton.ipynb #604b72d2
+def run_losses(y: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    "The loss of each point, (...), and its derivatives by the outputs, as they are."
+    from graves_nb.kernels_triton import Bells, mixture_losses
+
+    flat, points = y.detach().flatten(0, -2).contiguous(), target.detach().to(y.dtype).flatten(0, -2).contiguous()
+    loss, dy, mixtures = flat.new_empty(len(flat)), torch.empty_like(flat), flat.shape[1] // 6
+    blocks = Bells(mixtures, power(mixtures), max(1, 512 // power(mixtures)), torch.finfo(y.dtype).max / 4)
+    if len(flat):
+        mixture_losses[(-(-len(flat) // blocks.rows),)](flat, points, loss, dy, len(flat), blocks, num_warps=4, enable_fp_fusion=True)
+    return loss.view(y.shape[:-1]), dy.view(y.shape)
+
 # %% ../nbs/36_backend_triton.ipynb #1b2dbcf0
 class TritonBackend(TorchBackend):
     "Sequences by one kernel for all steps."
+
+    equations = TorchBackend.equations | {"mixture-loss"}
 
     def fault(
         self,
@@ -347,6 +361,14 @@ class TritonBackend(TorchBackend):
         derivatives, peephole = found
         start = self.product(derivatives.gates[0], loop.recurrent.t(), None, loop.dtype)
         return LoopDerivatives(derivatives.gates, start, peephole, derivatives.p, derivatives.kappa)
+
+    def mixture_losses(
+        self,
+        y: Tensor,  # outputs, (..., 1 + 6 M)
+        target: Tensor,  # offsets with their end-of-stroke flag, (..., 3)
+    ) -> tuple[Tensor, Tensor]:  # nats, (...); their derivatives by the outputs, (..., 1 + 6 M)
+        "The loss of each point, (26), and its derivatives, (27)-(37), in one kernel."
+        return run_losses(y, target)
 
 
 BACKEND = TritonBackend()  # as `find_backend` knows it

@@ -136,7 +136,7 @@ def update(
 ) -> float:  # the loss, nats
     "What an update costs, but for the optimiser: the loss and its gradient."
     network.zero_grad(set_to_none=True)
-    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
         y = network(x, text).y
     loss = network.head.loss(y.float(), target).sum()
     loss.backward()

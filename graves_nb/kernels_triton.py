@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Sizes', 'Blocks', 'Weights', 'Room', 'lstm_forward', 'lstm_backward', 'Text', 'window_forward', 'WindowDerivatives',
-           'window_backward']
+           'window_backward', 'Bells', 'mixture_losses']
 
 # %% ../nbs/35_kernels_triton.ipynb #ca44296a
 from typing import NamedTuple
@@ -540,3 +540,89 @@ def window_backward(tape, given, found, weights, text, room, sizes, p: tl.conste
     tl.store(given.c + at, dc, mask=here)
     tl.store(found.kappa + at_bells, dkappa, mask=at_bells_here)
     store_three(room.sums + (sizes.first // p.rows + tl.program_id(1)) * 3 * p.hidden + cols[0], cols[1], p.hidden, sums)
+
+# %% ../nbs/35_kernels_triton.ipynb #21072a2f
+class Bells(NamedTuple):
+    "How points are cut up for the loss."
+
+    mixtures: int  # M
+    padded: int  # the power of two from there on
+    rows: int  # points of a program
+    most: float  # a quarter of the largest number there is
+
+# %% ../nbs/35_kernels_triton.ipynb #808f5de5
+@triton.jit
+def load_mixture(y, row, live, p: tl.constexpr):
+    "Outputs of some points: the coin, and of each Gaussian weight, means, deviations and correlation."
+    width: tl.constexpr = 1 + 6 * p.mixtures
+    m = tl.arange(0, p.padded)
+    here, at = live[:, None] & (m < p.mixtures)[None, :], y + row[:, None] * width + 1 + m[None, :]
+    end, pi = tl.load(y + row * width, mask=live, other=0.0), tl.load(at, mask=here, other=float("-inf"))
+    mu = tl.load(at + p.mixtures, mask=here, other=0.0), tl.load(at + 2 * p.mixtures, mask=here, other=0.0)
+    sigma = tl.load(at + 3 * p.mixtures, mask=here, other=0.0), tl.load(at + 4 * p.mixtures, mask=here, other=0.0)
+    return end, pi, mu, sigma, tl.load(at + 5 * p.mixtures, mask=here, other=0.0), here
+
+
+@triton.jit
+def slope(r):
+    "a and s such that a s^2 is (1 + e^r) / 4, none of them too large."
+    return (1 + tl.exp(tl.minimum(r, 40.0))) / 4, tl.exp(tl.maximum(r - 40, 0.0) / 2)
+
+
+@triton.jit
+def log_density_of(minus, plus, sigma, rho, p: tl.constexpr):
+    "(24), (25) of each Gaussian."
+    a, s = slope(2 * rho)
+    b, t = slope(-2 * rho)
+    zz = tl.minimum((minus * s) * (minus * s) * a + (plus * t) * (plus * t) * b, p.most)
+    size = tl.abs(rho)
+    flat = 2 * (0.6931471805599453 - size - tl.log(1 + tl.exp(-2 * size)))  # log(1 - tanh^2)
+    return -1.8378770664093453 - sigma[0] - sigma[1] - 0.5 * (flat + zz)
+
+
+@triton.jit
+def cap(x, p: tl.constexpr):
+    return tl.minimum(tl.maximum(x, -p.most), p.most)
+
+
+@triton.jit
+def tilts(minus, plus, rho, p: tl.constexpr):
+    "C (z1 - rho z2), C (z2 - rho z1), and the two ways in which they move the correlation."
+    a, s = slope(2 * rho)
+    b, t = slope(-2 * rho)
+    a_minus, b_plus = cap(minus * s * a * s, p), cap(plus * t * b * t, p)
+    across, along = (a_minus - minus / 4) * minus, (b_plus - plus / 4) * plus
+    return b_plus + a_minus, b_plus - a_minus, tl.minimum(across, p.most), tl.minimum(along, p.most)
+
+# %% ../nbs/35_kernels_triton.ipynb #15a1d191
+@triton.jit(do_not_specialize=["count"])
+def mixture_losses(y, target, loss, dy, count, p: tl.constexpr):
+    "The loss of each point, and its derivatives by the outputs."
+    row = tl.program_id(0) * p.rows + tl.arange(0, p.rows)
+    live, row = row < count, row.to(tl.int64)
+    x1, x2 = tl.load(target + row * 3, mask=live, other=0.0), tl.load(target + row * 3 + 1, mask=live, other=0.0)
+    ends = tl.load(target + row * 3 + 2, mask=live, other=0.0)
+    end, pi, mu, sigma, rho, here = load_mixture(y, row, live, p)
+    inverse1, inverse2 = tl.exp(-sigma[0]), tl.exp(-sigma[1])
+    z1, z2 = (x1[:, None] - mu[0]) * inverse1, (x2[:, None] - mu[1]) * inverse2
+    minus, plus = z1 - z2, z1 + z2
+    pi -= tl.max(pi, 1)[:, None]
+    log_weights = pi - tl.log(tl.sum(tl.exp(pi), 1))[:, None]
+    joint = log_weights + log_density_of(minus, plus, sigma, rho, p)
+    highest = tl.max(joint, 1)
+    total = highest + tl.log(tl.sum(tl.exp(joint - highest[:, None]), 1))
+    gamma = tl.exp(joint - total[:, None])  # (28), (29)
+    coin = tl.maximum(-end, 0.0) + end * ends + tl.log(1 + tl.exp(-tl.abs(end)))
+    tl.store(loss + row, coin - total, mask=live)
+    minus, plus = tl.where(gamma == 0, 0.0, minus), tl.where(gamma == 0, 0.0, plus)
+    tilted1, tilted2, across, along = tilts(minus, plus, rho, p)
+    width: tl.constexpr = 1 + 6 * p.mixtures
+    m = tl.arange(0, p.padded)
+    at = dy + row[:, None] * width + 1 + m[None, :]
+    tl.store(dy + row * width, ends - 1 / (1 + tl.exp(end)), mask=live)
+    tl.store(at, tl.exp(log_weights) - gamma, mask=here)
+    tl.store(at + p.mixtures, cap(-gamma * tilted1 * inverse1, p), mask=here)
+    tl.store(at + 2 * p.mixtures, cap(-gamma * tilted2 * inverse2, p), mask=here)
+    tl.store(at + 3 * p.mixtures, cap(-gamma * (tilted1 * (plus + minus) / 2 - 1), p), mask=here)
+    tl.store(at + 4 * p.mixtures, cap(-gamma * (tilted2 * (plus - minus) / 2 - 1), p), mask=here)
+    tl.store(at + 5 * p.mixtures, cap(-gamma * (tanh(rho) - across + along), p), mask=here)

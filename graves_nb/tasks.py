@@ -29,6 +29,8 @@ TASK_PARTS = (
 class Task:
     "What a trainer trains on; one of your own adds `unit`, `figures`, `size`, `batches`, `loss`, `totals` and `scores`."
 
+    ahead = False  # whether batches are a function of the progress alone, so that a thread may make the next ones in time
+
     def bind(
         self,
         model,  # that is trained
@@ -175,6 +177,7 @@ class InkTask(Task):
 
     unit = "points"
     figures = ("valid_nats_per_point", "valid_nats_per_line")
+    ahead = True
 
     def __init__(
         self,
