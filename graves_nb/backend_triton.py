@@ -121,7 +121,7 @@ def make_plan(card: Card, work: Work, rows: int, cells: int, parts: int) -> Plan
     precision = "tf32x3" if card.capability >= (8, 0) and work.dtype != torch.float64 and card.processors > 1 else "ieee"
     blocks = Blocks(
         work.hidden, power(work.hidden, 16), rows, cells, parts, power(parts), 64 if work.dtype.itemsize == 2 else 32,
-        is_kept(card, work, rows, cells), precision, work.clip, work.symbols, seen, work.gaussians, bells, share, letters,
+        is_kept(card, work, rows, cells), precision, work.clip, work.symbols, seen, work.gaussians, bells, share, letters, is_interpreted(),
     )  # fmt: skip
     groups, together = -(-work.batch // rows), card.processors // parts
     return Plan(blocks, 4 if rows * cells <= 512 and not work.symbols else 8, min(groups, together), -(-groups // together))

@@ -42,6 +42,7 @@ class Blocks(NamedTuple):
     bells: int = 16  # the power of two from there on
     share: int = 1  # lines whose window a program moves
     letters: int = 16  # of a text that are weighed at a time
+    widen: bool = False  # whether factors are made as wide as sums: the interpreter multiplies no bfloat16
 
 # %% ../nbs/35_kernels_triton.ipynb #016a7d7a
 @triton.jit
@@ -147,13 +148,21 @@ def wait(counter, target, p: tl.constexpr):
 
 # %% ../nbs/35_kernels_triton.ipynb #6314d1d9
 @triton.jit
+def multiply(a, b, total, p: tl.constexpr):
+    "total + a @ b"
+    kind: tl.constexpr = total.dtype
+    if p.widen:
+        return tl.dot(a.to(kind), b.to(kind), total, input_precision=p.precision, out_dtype=kind)
+    else:
+        return tl.dot(a, b, total, input_precision=p.precision, out_dtype=kind)
+
+
+@triton.jit
 def multiply_four(a, four, sums, p: tl.constexpr):
-    kind: tl.constexpr = sums[0].dtype
-    i = tl.dot(a, four[0], sums[0], input_precision=p.precision, out_dtype=kind)
-    f = tl.dot(a, four[1], sums[1], input_precision=p.precision, out_dtype=kind)
-    g = tl.dot(a, four[2], sums[2], input_precision=p.precision, out_dtype=kind)
-    o = tl.dot(a, four[3], sums[3], input_precision=p.precision, out_dtype=kind)
-    return i, f, g, o
+    i = multiply(a, four[0], sums[0], p)
+    f = multiply(a, four[1], sums[1], p)
+    g = multiply(a, four[2], sums[2], p)
+    return i, f, g, multiply(a, four[3], sums[3], p)
 
 
 @triton.jit
@@ -208,19 +217,18 @@ def keep_back(weight, cols, p: tl.constexpr):
 def add_derivatives(total, kept, factor, weight, places, p: tl.constexpr):
     "The derivative by this program's outputs that comes from the step after."
     rows, cols = places
-    kind: tl.constexpr = total.dtype
     for gate in tl.static_range(4):
         at = factor + gate * p.hidden
         if p.keep:
             a = load_rows(at, rows, tl.arange(0, p.padded), p.hidden, 4 * p.hidden)
-            total = tl.dot(a, kept[gate], total, input_precision=p.precision, out_dtype=kind)
+            total = multiply(a, kept[gate], total, p)
         else:
             for first in tl.range(0, p.hidden, p.piece, num_stages=2):
                 k = first + tl.arange(0, p.piece)
                 here = (k < p.hidden)[:, None] & cols[1][None, :]
                 w = tl.load(weight + (gate * p.hidden + k[:, None]) * cols[2] + cols[0][None, :], mask=here, other=0.0)
                 a = load_rows(at, rows, k, p.hidden, 4 * p.hidden)
-                total = tl.dot(a, w, total, input_precision=p.precision, out_dtype=kind)
+                total = multiply(a, w, total, p)
     return total
 
 # %% ../nbs/35_kernels_triton.ipynb #d8e27526
@@ -342,12 +350,11 @@ def own_places(sizes, p: tl.constexpr):
 @triton.jit
 def leave_parts(parts, out, mover, rows, batch, p: tl.constexpr):
     "This program's share of what moves the windows of its lines."
-    kind: tl.constexpr = out.dtype
-    k = tl.arange(0, p.bells)
+    k, none = tl.arange(0, p.bells), tl.full((p.rows, p.bells), 0.0, out.dtype)
     at = parts + (tl.program_id(0) * batch + rows[0][:, None]) * (3 * p.gaussians) + k[None, :]
-    a = tl.dot(out, mover[0], input_precision=p.precision, out_dtype=kind)
-    b = tl.dot(out, mover[1], input_precision=p.precision, out_dtype=kind)
-    c = tl.dot(out, mover[2], input_precision=p.precision, out_dtype=kind)
+    a = multiply(out, mover[0], none, p)
+    b = multiply(out, mover[1], none, p)
+    c = multiply(out, mover[2], none, p)
     store_three(at, rows[1][:, None] & (k < p.gaussians)[None, :], p.gaussians, (a, b, c))
 
 
@@ -473,7 +480,7 @@ def leave_seen(parts, d, seeing, places, kind: tl.constexpr, batch, p: tl.conste
     total = tl.full((p.rows, p.seen), 0.0, d[0].dtype)
     for gate in tl.static_range(4):
         w = tl.load(at + gate * p.hidden * cols[2], mask=here, other=0.0)
-        total = tl.dot(d[gate].to(kind), w, total, input_precision=p.precision, out_dtype=total.dtype)
+        total = multiply(d[gate].to(kind), w, total, p)
     at = parts + (tl.program_id(0) * batch + rows[0][:, None]) * p.symbols + symbol[None, :]
     tl.store(at, total, mask=rows[1][:, None] & (symbol < p.symbols)[None, :])
 
@@ -521,7 +528,7 @@ def window_backward(tape, given, found, weights, text, room, sizes, p: tl.conste
         wait(moved, (s + 1) * p.parts, p)
         dmoves = load_fresh(dp + at_all, all_here, p.gaussians)
         for i in tl.static_range(3):
-            dh = tl.dot(dmoves[i], mover[i], dh, input_precision=p.precision, out_dtype=dh.dtype)
+            dh = multiply(dmoves[i], mover[i], dh, p)
         d, dc = close_gates(opened, dh, dc, (before, cell), peephole, p)
         store_four(new + at_gates, here, p.hidden, d)
         leave_seen(room.parts, d, weights.recurrent + p.hidden, places, new.dtype.element_ty, sizes.batch, p)
@@ -557,7 +564,8 @@ def load_mixture(y, row, live, p: tl.constexpr):
     width: tl.constexpr = 1 + 6 * p.mixtures
     m = tl.arange(0, p.padded)
     here, at = live[:, None] & (m < p.mixtures)[None, :], y + row[:, None] * width + 1 + m[None, :]
-    end, pi = tl.load(y + row * width, mask=live, other=0.0), tl.load(at, mask=here, other=float("-inf"))
+    end, pi = tl.load(y + row * width, mask=live, other=0.0), tl.load(at, mask=here, other=0.0)
+    pi = tl.where((m < p.mixtures)[None, :], pi, float("-inf"))
     mu = tl.load(at + p.mixtures, mask=here, other=0.0), tl.load(at + 2 * p.mixtures, mask=here, other=0.0)
     sigma = tl.load(at + 3 * p.mixtures, mask=here, other=0.0), tl.load(at + 4 * p.mixtures, mask=here, other=0.0)
     return end, pi, mu, sigma, tl.load(at + 5 * p.mixtures, mask=here, other=0.0), here

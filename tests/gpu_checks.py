@@ -3,6 +3,7 @@
 import torch
 
 from graves_nb.alphabet import TextBatch
+from graves_nb.backend_triton import is_interpreted
 from graves_nb.batches import InkBatch, chunked_backward
 from graves_nb.contracts import map_state, only_backends, state_tensors
 from graves_nb.mixture import mixture_loss, mixture_loss_plain
@@ -72,7 +73,7 @@ def check_precision(case, types=(None, torch.bfloat16, torch.float16)):
         name = str(narrow or torch.float32).removeprefix("torch.")
         ours, loop = (error_of(case.derivatives(b, narrow=narrow), exact) for b in ("triton", "torch"))
         told[name] = dict(kernels=ours, loop=loop)
-        limit = 1e-5 if narrow is None else 1.3 * loop + 1e-4
+        limit = 1e-5 if narrow is None else (2 if is_interpreted() else 1.3) * loop + 1e-4  # the interpreter cuts off
         assert ours <= limit, f"{case}, {name}: derivatives are wrong by {ours:.1e}, at most {limit:.1e} is right"
     return told
 
@@ -98,16 +99,20 @@ def check_chunks(device, hidden=16, batch=3, steps=12):
 
 
 def check_losses(device, spread, mixtures=4, count=37):
-    "The mixture's loss and derivatives against those of float64 by autograd, also of outputs that are far out."
+    "The mixture's loss and derivatives against those of float64: no worse than those of torch in float32."
     torch.manual_seed(0)
     y, x = spread * torch.randn(count, 1 + 6 * mixtures), torch.randn(count, 3)
     x[:, 2] = (x[:, 2] > 0).float()
-    ours, exact = y.to(device).requires_grad_(), y.double().requires_grad_()
-    with only_backends("triton"):
-        loss = mixture_loss(ours, x.to(device))
-        (found,) = torch.autograd.grad(loss.sum(), ours)
+    exact = y.double().requires_grad_()
     plain = mixture_loss_plain(exact, x.double())
     (right,) = torch.autograd.grad(plain.sum(), exact)
-    assert loss.isfinite().all() and found.isfinite().all()
-    torch.testing.assert_close(loss.cpu().double(), plain.detach(), rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(found.cpu().double(), right, rtol=2e-3, atol=1e-4)
+    wrong = []
+    for backends in (("triton",), ()):
+        ours = y.to(device).requires_grad_()
+        with only_backends(*backends):
+            loss = mixture_loss(ours, x.to(device))
+        (found,) = torch.autograd.grad(loss.sum(), ours)
+        assert loss.isfinite().all() and found.isfinite().all()
+        torch.testing.assert_close(loss.detach().cpu().double(), plain.detach(), rtol=1e-4, atol=1e-4)
+        wrong.append(((found.cpu().double() - right).abs() / (1 + right.abs())).mean().item())
+    assert wrong[0] <= 3 * wrong[1] + 1e-6, f"derivatives of a mixture are wrong by {wrong[0]}, torch's by {wrong[1]}"
