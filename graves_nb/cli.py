@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['app', 'DYNAMIC_RATE', 'MOST', 'NEATEST', 'MODEL', 'STUDIO', 'main', 'write', 'sample', 'train', 'evaluate',
-           'compress', 'decompress', 'lab', 'export', 'bench', 'data', 'recipes', 'models']
+           'compress', 'decompress', 'lab', 'export', 'bench', 'bench_there', 'data', 'recipes', 'models']
 
 # %% ../nbs/71_cli.ipynb #52-002
 import json
@@ -507,6 +507,12 @@ def checked_changes(changes: dict[str, str]) -> dict[str, str]:
 
 def choose_device(name: str) -> None:
     "Train there: `accelerate` is told, before it looks around by itself."
+    check_device(name)
+    os.environ["ACCELERATE_TORCH_DEVICE"] = name
+
+
+def check_device(name: str) -> None:
+    "A ValueError where there is no such device, or it cannot add two numbers."
     import torch
 
     try:
@@ -515,7 +521,6 @@ def choose_device(name: str) -> None:
         usable = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count())), *["mps"] * torch.backends.mps.is_available()]
         first = " ".join(str(error).split()).partition(". ")[0][:120]
         raise ValueError(f"there is no device {name!r} to train on: here is {', '.join(usable)} ({first})") from None
-    os.environ["ACCELERATE_TORCH_DEVICE"] = name
 
 # %% ../nbs/71_cli.ipynb #52-014
 @app.command()
@@ -700,6 +705,7 @@ def bench(
     json_file: Annotated[Path | None, typer.Option("--json", help="also write the figures here")] = None,
     figure: Annotated[Path | None, typer.Option(help="also draw them: an .html file")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="see that it runs, not how fast")] = False,
+    device: Annotated[str | None, typer.Option(help="cuda, cuda:1, mps: training there, instead of all on the processor")] = None,
 ) -> None:
     "Measure how fast training and drawing are here, beside torch.nn.LSTM; some minutes, on a machine that is otherwise idle."
     from graves_nb.bench import bench as measure_all
@@ -707,12 +713,30 @@ def bench(
 
     for file in filter(None, (json_file, figure)):
         check_target(file)
-    result = measure_all(quick, lambda name: typer.echo(f"measuring: {name}", err=True))
+    told = lambda name: typer.echo(f"measuring: {name}", err=True)  # noqa: E731
+    if device is not None:
+        return bench_there(device, quick, told, json_file, figure)
+    result = measure_all(quick, told)
     if json_file is not None:
         send(json.dumps(result, indent=1).encode() + b"\n", json_file)
     if figure is not None:
         bench_figure(result).write_html(figure)
     typer.echo(describe(result))
+
+
+def bench_there(device, quick, told, json_file, figure) -> None:
+    "Figures of one device."
+    import torch
+
+    from graves_nb.bench_gpu import bench_device, describe_device
+
+    if figure is not None:
+        raise ValueError("--figure draws what is measured on the processor: leave it or --device away")
+    check_device(device)
+    result = bench_device(torch.device(device), quick, told)
+    if json_file is not None:
+        send(json.dumps(result, indent=1).encode() + b"\n", json_file)
+    typer.echo(describe_device(result))
 
 # %% ../nbs/71_cli.ipynb #52-019
 @app.command()

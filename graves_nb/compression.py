@@ -41,8 +41,9 @@ def stream_starts(
 
 def _predictions(model, sizes, dynamic, length) -> Generator[np.ndarray, np.ndarray, None]:
     "Yields probabilities (streams still going, symbols), is sent what came; `sizes` are those of the streams."
-    network, sizes = model.network, torch.from_numpy(sizes)
-    last, state, steps = torch.full(sizes.shape, NULL), None, int(sizes.max())
+    network, steps, device = model.network, int(sizes.max()), model.network.output.weight.device
+    sizes = torch.from_numpy(sizes).to(device)
+    last, state = torch.full(sizes.shape, NULL, device=device), None
     with ExitStack() as stack:
         learn = None if dynamic is None else stack.enter_context(adapting(network, dynamic))
         state = network.initial_state(last)
@@ -54,10 +55,10 @@ def _predictions(model, sizes, dynamic, length) -> Generator[np.ndarray, np.ndar
                     likely = network.head.mean(y)
                 inputs.append(last)
                 last, going = torch.zeros_like(last), t < sizes
-                last[going] = torch.from_numpy((yield likely[going].numpy()).astype(np.int64))
+                last[going] = torch.from_numpy((yield likely[going].cpu().numpy()).astype(np.int64)).to(device)
                 targets.append(last)
             if learn is not None:
-                mask = torch.arange(start, start + len(inputs))[:, None] < sizes
+                mask = torch.arange(start, start + len(inputs), device=device)[:, None] < sizes
                 piece = TextPiece(torch.stack(inputs), torch.stack(targets), mask, False)
                 y, _ = read_piece(network, piece, before)
                 nats = network.head.loss(y, piece.target).masked_fill(~mask, 0).sum() / mask.any(0).sum()
@@ -120,7 +121,7 @@ def model_digest(
     "What tells one set of weights from another."
     total = hashlib.sha256(json.dumps([config_dict(model.network.config), model.vocabulary.symbols]).encode())
     for weight in model.network.state_dict().values():
-        total.update(weight.detach().contiguous().numpy().tobytes())
+        total.update(weight.detach().cpu().contiguous().numpy().tobytes())
     return total.hexdigest()[:16]
 
 

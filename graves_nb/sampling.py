@@ -195,7 +195,12 @@ def begin_lines(network: nn.Module, lines: Sequence[Line], like: Tensor):
 
 def texts_of(lines: Sequence[Line], like: Tensor) -> TextBatch:
     "Their texts, where the network is."
-    batch = TextBatch.from_indices([line.text for line in lines])
+    return text_on([line.text for line in lines], like)
+
+
+def text_on(indices: Sequence[Tensor], like: Tensor) -> TextBatch:
+    "Texts as a batch, where a tensor is and of its type."
+    batch = TextBatch.from_indices(indices)
     return TextBatch(batch.index.to(like.device), batch.mask.to(like))
 
 # %% ../nbs/50_sampling.ipynb #3cb260c4
@@ -286,7 +291,7 @@ def take_steps(line: Line, points, finished, weights, trace) -> None:
 
 # %% ../nbs/50_sampling.ipynb #36103d48
 class Trace(NamedTuple):
-    "What a network expected, step by step: row t before it saw row t of the ink's offsets."
+    "What a network expected, step by step, on the processor: row t before it saw row t of the ink's offsets."
 
     outputs: Tensor  # raw outputs, (n, 1 + 6 M); `split_outputs` makes them a mixture, with or without the bias
     window: WindowParameters | None  # (n, K) each; None if the model knows no text
@@ -294,9 +299,9 @@ class Trace(NamedTuple):
 
 
 def _trace_of(outputs, window, n_chars):
-    "A trace by the rows of its parts."
-    window = WindowParameters(*window)
-    return Trace(outputs, window, window_phi(window, n_chars))
+    "A trace by the rows of its parts, on the processor."
+    window = WindowParameters(*(part.cpu() for part in window))
+    return Trace(outputs.cpu(), window, window_phi(window, n_chars))
 
 
 def _trace_of_line(line, n):
@@ -533,12 +538,13 @@ def trace_ink(
     "What a network expects at each of the ink's offsets while it reads the ink."
     if len(ink) < 2:
         raise ValueError(f"a trace needs ink of at least 2 points, this has {len(ink)}")
-    inputs = null_first(torch.as_tensor(model.scaler.normalise(ink.offsets())))
+    like = next(model.network.parameters())
+    inputs = null_first(torch.as_tensor(model.scaler.normalise(ink.offsets()))).to(like)
     if model.kind == "prediction":
-        return Trace(model.network(inputs)[0][:, 0], None, None)
+        return Trace(model.network(inputs)[0][:, 0].cpu(), None, None)
     if not ink.text:
         raise ValueError("the ink has no text: a synthesis model reads both, Ink.from_strokes(..., text='...')")
-    y, _, window = model.network(inputs, TextBatch.from_indices([model.encode(ink.text)]))
+    y, _, window = model.network(inputs, text_on([model.encode(ink.text)], like))
     return _trace_of(y[:, 0], [p[:, 0] for p in window], len(ink.text))
 
 # %% ../nbs/50_sampling.ipynb #1288dd25
