@@ -34,6 +34,7 @@ def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
     for name in ("studio.ipynb", "65_pad.ipynb"):
         shutil.copy(ROOT / "nbs" / name, folder)
+    shutil.copytree(ROOT / "nbs" / "pictures", folder / "pictures")  # which notebooks show
     cells = [nbformat.v4.new_code_cell(source) for source in (EXPLORERS, "explorer", "follower")]
     kernel = dict(kernelspec=dict(name="python3", display_name="Python 3", language="python"))
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "explorers.ipynb")
