@@ -87,6 +87,7 @@ class Continuation(NamedTuple):
 
     points: np.ndarray  # x, y on the paper and whether the pen is lifted, (n, 3); the first is where it starts
     nats: float  # what a point of it costs, on average: the less, the likelier
+    seed: int  # with which `go_on` goes this way
 
 
 @torch.no_grad()
@@ -95,21 +96,21 @@ def continuations(
     sample: Sample,  # of `write_samples` or `stream`
     at: int,  # after how many of its points
     count: int = 40,  # how many
-    steps: int = 60,  # how many points each has at most
+    steps: int = 60,  # how many points each has at most, up to 256
     seed: int = 0,  # of the first; the next ones take the numbers after it
 ) -> list[Continuation]:  # the likeliest first
     "How else a line could go on, under the bias with which it was written."
     kept = points_kept(sample, at, None)
     line, batch = stand(model, sample, kept)
-    head, ways = batch.network.head, [torch.Generator().manual_seed(seed + i) for i in range(count)]
-    draws = torch.stack([head.draws(steps, way) for way in ways]).to(batch.like)
+    head = batch.network.head
+    draws = torch.stack([Numbers(head.draws, seed + i).take(steps) for i in range(count)]).to(batch.like)
     state = map_state(lambda tensor: tensor.repeat_interleave(count, 0), batch.state)
     drawn = draw_points(batch.network, *state, draws, batch.bias, texts_of([line] * count, batch.like))
     nats = -log_density(head.split(drawn.outputs, batch.bias), drawn.points)
     lengths = torch.where(drawn.finished.any(1), drawn.finished.int().argmax(1) + 1, steps).tolist()
     found = [
-        Continuation(on_paper(model, kept[-1], rows[:n]), float(cost[:n].mean()))
-        for rows, cost, n in zip(drawn.points, nats, lengths, strict=True)
+        Continuation(on_paper(model, kept[-1], rows[:n]), float(cost[:n].mean()), seed + i)
+        for i, (rows, cost, n) in enumerate(zip(drawn.points, nats, lengths, strict=True))
     ]
     return sorted(found, key=lambda way: way.nats)
 
@@ -125,7 +126,7 @@ def go_on(
     model: InkModel,  # a synthesis model, which wrote the line
     sample: Sample,  # of `write_samples` or `stream`
     at: int,  # after how many of its points
-    seed: int = 0,  # of what comes; its first 60 points are the continuation of this seed
+    seed: int = 0,  # of what comes; it begins as the continuation of this seed
     drawn: np.ndarray | None = None,  # points that were drawn by hand after them, on the paper, (n, 3)
 ) -> Sample:  # with its trace
     "Write a line to its end from a point of it."
@@ -148,4 +149,4 @@ def drawn_at_pace(
         wanted = np.linspace(0, along[-1], max(2, round(along[-1] / step) + 1))
         placed = np.column_stack([np.interp(wanted, along, column) for column in xy.T])
         rows.append(np.column_stack([placed, np.arange(1, len(placed) + 1) == len(placed)]))
-    return np.concatenate(rows) if rows else np.zeros((0, 3))
+    return np.concatenate(rows).round(2) if rows else np.zeros((0, 3))
