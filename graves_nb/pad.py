@@ -15,7 +15,7 @@ import traitlets
 from .ink import Ink
 from .model import InkModel
 from .pictures import path_of
-from .sampling import adapt_ink
+from .sampling import _hand_of, adapt_ink
 from .views import JS
 
 # %% ../nbs/65_pad.ipynb #41-006-1
@@ -28,9 +28,7 @@ def resampled(
         adapted = adapt_ink(model, ink)
     except ValueError:
         return np.zeros((0, 2))
-    (left, top, right, bottom), (x, y, end, low) = ink.bounds, adapted.bounds
-    scale = max(right - left, bottom - top) / max(end - x, low - y, 1e-9)
-    return np.round((adapted.points[:, :2] - [x, y]) * scale + [left, top], 1)
+    return np.round(adapted.points[:, :2] * _hand_of(ink).unit + ink.strokes[0][0], 1)  # the ends of strokes stay where they are
 
 
 def fitted(
@@ -116,7 +114,6 @@ class StrokePlayer(anywidget.AnyWidget):
     loop = traitlets.Bool(False).tag(sync=True)
     speed = traitlets.Float(1.0).tag(sync=True)
     points_per_second = traitlets.Float(100.0).tag(sync=True)  # at speed 1
-    views = traitlets.Unicode("").tag(sync=True)  # class of an element with a `linked_figure` of the ink, which gets a cursor
 
     def __init__(
         self,

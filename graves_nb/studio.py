@@ -182,9 +182,9 @@ def make_controls(
     studio.seed = field(widgets.BoundedIntText, "seed", "90px", value=seed, min=0, max=2**31 - 1)
     studio.model = field(widgets.Dropdown, "model", "120px", options=names, value=model)
     studio.model.layout.display = "none" if len(names) == 1 else ""
-    studio.own = button("Write with my own hand", "show the pad", "pencil-square-o", widgets.ToggleButton, layout=dict(width="190px"))
+    studio.own = button("Write with my own hand", "show the pad", "pencil-square-o", widgets.ToggleButton, layout=dict(width="215px"))
     studio.pad, studio.message = InkPad(load_model(model)), Message()
-    studio.pad_text = widgets.Text(description="it says", placeholder="the words on the pad", layout=dict(width="642px", max_width="100%"))
+    studio.pad_text = widgets.Text(description="it says", placeholder="the words on the pad", layout=dict(width="auto", max_width="642px"))
     studio.reading = LineView()
     studio.pad_box = widgets.VBox([studio.pad, studio.pad_text, studio.reading], layout=dict(display="none"))
 
@@ -206,7 +206,7 @@ def make_results(
 ) -> None:
     "What comes of it."
     studio.view = LineView(files=[list(each) for each in FILES])
-    studio.code = widgets.Textarea(description="in Python", rows=5, layout=dict(width="100%"), hand=dict(description_width="initial"))
+    studio.code = widgets.Textarea(description="in Python", rows=5, layout=dict(width="auto"), hand=dict(description_width="initial"))
     studio.file = field(widgets.Text, "file", value="line.svg")
     studio.save_button = button("Save", "write the line to the file: .svg, .png or .inkml", "save")
     studio.saved = Message()
@@ -317,7 +317,7 @@ def file_of(studio: View, kind: str) -> dict:
     return dict(kind="file", name=f"line.{kind}", type="application/octet-stream", base64=base64.b64encode(content).decode())
 
 # %% ../nbs/67_studio.ipynb #67-029
-EVERY = 0.04  # seconds between looks
+EVERY, TOGETHER = 0.04, 2  # seconds between looks; lines at a time: so few that none waits long for the primes of all
 
 
 def draw_lines(studio: View, jobs: list[Job]) -> None:
@@ -326,7 +326,7 @@ def draw_lines(studio: View, jobs: list[Job]) -> None:
     model, new = studio._model, {job.label: [] for job in jobs}
     room = max(expected_width(model, job.text) for job in jobs)
     view.send(dict(kind="begin", room=room, first=0, rows=len(jobs)))
-    for part in stream(model, jobs, trace=True, growing=True):
+    for part in stream(model, jobs, trace=True, growing=True, together=TOGETHER):
         row = part.job.label
         rows[row] = part
         if not part.done:

@@ -45,13 +45,22 @@ function heat(value) {
   return [...mix(blue, orange, (value - 0.4) / 0.6), 235];
 }
 
-function picture({ rows, values, most }, steps) {
+// Memory from -127 to 127: blue below nothing, orange above.
+const signed = (value) => [...(value < 0 ? [63, 131, 214] : [217, 98, 43]), Math.min(2 * Math.abs(value), 254)];
+
+function picture({ rows, values, most }, steps, paint = (value) => heat(Math.min(value / 255 / most, 1))) {
   const canvas = Object.assign(document.createElement("canvas"), { width: steps, height: Math.max(rows, 1) });
   const context = canvas.getContext("2d");
   const image = context.createImageData(canvas.width, canvas.height);
-  values.forEach((value, i) => image.data.set(heat(Math.min(value / 255 / most, 1)), 4 * i));
+  values.forEach((value, i) => image.data.set(paint(value), 4 * i));
   context.putImageData(image, 0, 0);
   return canvas;
+}
+
+function unpackCells(cells, steps) {
+  if (!cells.rows) return null;
+  const found = { names: cells.rows, rows: cells.rows.length, values: new Int8Array(bytesOf(cells.values).buffer) };
+  return Object.assign(found, { picture: picture(found, steps, signed) });
 }
 
 // ---- What is said of a step
@@ -89,7 +98,7 @@ const WHY = `Surprise is the negative logarithm of a density. A density, unlike 
   expected within less than the usual step; then its logarithm is positive and the surprise below 0. Only differences count: each nat
   less means that the point was e = 2.7 times as expected. Dashes: one Gaussian for all points, which knows nothing.`;
 
-const biasWords = (bias) => (bias ? `, all under bias ${Number(bias.toFixed(2))}` : "");
+const NO_ANSWER = "No answer yet. This needs a running kernel: run the notebook in JupyterLab.";
 
 // ---- The tour: what to look at, where to go, what to say
 
@@ -181,9 +190,9 @@ function boxOf(points) {
 
 function render({ model, el }) {
   const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const state = { line: null, at: 1, hover: null, pick: null, growing: null, strokes: [], pen: false, tour: null, way: null };
+  const state = { line: null, at: 1, hover: null, pick: null, growing: null, strokes: [], pen: false, tour: null, way: null, cells: null, cell: null };
   const frames = {}; // how the canvases were drawn last
-  let [last, told, running, waiting] = [0, 0, 0, 0];
+  let [last, told, running, waiting, patience] = [0, 0, 0, 0, 0];
 
   // -- controls
   const button = (label, title, onclick) => made("button", { type: "button", title, onclick }, label);
@@ -199,14 +208,16 @@ function render({ model, el }) {
   const whatIf = button("What if?", "draw 40 other ways on from the cursor (w)", () => ask({ kind: "branch", at: state.at }, "asking the network for 40 ways on …"));
   const pen = button("Your pen", "draw the next stroke yourself on the line; the network goes on from it", () => togglePen());
   const tour = button("Tour", "six things to see, in two minutes", () => lead(state.tour === null ? 0 : null));
+  const memory = button("Memory", "what the memory cells hold, sorted by what they follow", () =>
+    state.cells ? set("cells", {}) : ask({ kind: "cells" }, "reading the line again, with every cell recorded …"));
   const log = made("input", { type: "checkbox", onchange: () => set("log", log.checked) });
   const loop = made("input", { type: "checkbox", onchange: () => set("loop", loop.checked) });
   const speed = made("select", { "aria-label": "speed", onchange: () => set("speed", Number(speed.value)) });
   for (const times of [0.25, 0.5, 1, 2, 4, 8]) speed.append(new Option(`${times} ×`, times));
   const label = (box, text, title) => made("label", { title }, box, ` ${text}`);
-  const doing = made("div", { className: "graves-bar" }, whatIf, pen, tour);
+  const doing = made("div", { className: "graves-bar" }, whatIf, pen, memory, tour);
   const showing = made("div", { className: "graves-bar" }, speed, label(loop, "loop", "play over and over"),
-    label(log, "faint guesses, too", "colours of the densities on a logarithmic scale"));
+    label(log, "faint ones", "colours of the densities on a logarithmic scale"));
   const taking = made("div", { className: "graves-bar" });
   const stage = made("div", { className: "graves-stage" },
     made("div", { className: "graves-layer" }, ink, inkTop), made("div", { className: "graves-time" }, play, time),
@@ -221,14 +232,12 @@ function render({ model, el }) {
     model.save_changes();
   }
 
-  // Ask Python for something; what is shown without it says so.
+  // Ask Python for something; a page without a kernel gets no answer, and says so.
   function ask(message, meanwhile) {
-    try {
-      model.send(message);
-      state.note = meanwhile || null;
-    } catch {
-      state.note = "this needs a running kernel: open the notebook in JupyterLab and run it";
-    }
+    state.note = meanwhile || null;
+    clearTimeout(patience);
+    if (meanwhile) patience = setTimeout(() => state.note === meanwhile && news.say({ text: NO_ANSWER }), 8000);
+    model.send(message);
     tell();
   }
 
@@ -285,7 +294,7 @@ function render({ model, el }) {
     const frame = (frames.ink = fitted(context, inkBox(context)));
     const { left, top, width, height } = line.density;
     const [x, y] = frame.at([left, top]);
-    if (line.picture.complete) context.drawImage(line.picture, x, y, width * frame.scale, height * frame.scale);
+    if (line.picture.complete && state.cell === null) context.drawImage(line.picture, x, y, width * frame.scale, height * frame.scale);
     context.globalAlpha = 0.35;
     context.lineWidth = 1.2;
     track(context, line.points, frame.at);
@@ -367,6 +376,8 @@ function render({ model, el }) {
     if (!line) return;
     context.globalAlpha = 1;
     drawNats(context, top.nats);
+    views.dataset.line = line.id;
+    if (state.cells) return drawCells(context, top);
     title(context, top.weights, "which Gaussians have the guess", [[BLUE, "some"], [ORANGE, "all of it"], [null, `(${line.components.length} of ${line.all} in use)`]]);
     drawMap(context, top.weights, HIGH.weights, line.weights);
     const row = HIGH.weights / line.components.length;
@@ -378,7 +389,33 @@ function render({ model, el }) {
     title(context, top.letters, "which character it looks at", [[null, "the text is below, where it is written; click a letter"]]);
     drawMap(context, top.letters, HIGH.letters, line.window);
     drawText(context, top.text);
-    views.dataset.line = line.id;
+  }
+
+  const high = () => HIGH.weights + TITLE + HIGH.letters; // of the memory, which takes the place of two views
+
+  function drawCells(context, top) {
+    const { names, rows } = state.cells;
+    title(context, top.weights, "memory cells, by what they follow", [[ORANGE, "above 0"], [BLUE, "below 0"], [null, "click one: the line has its colours"]]);
+    drawMap(context, top.weights, high(), state.cells);
+    context.textAlign = "right";
+    names.forEach(({ follows }, i) => {
+      if (i && names[i - 1].follows === follows) return;
+      context.fillText(follows.replace("place ", "").replace("the ", ""), LEFT - 3, top.weights + (i / rows) * high() + 7);
+    });
+    context.textAlign = "left";
+    drawText(context, top.text);
+  }
+
+  function drawOneCell(context, frame) {
+    const { line, cells, cell } = state;
+    const end = model.get("playing") ? state.at : line.steps;
+    context.lineWidth = 4;
+    for (let i = 1; i <= end; i++) {
+      if (line.points[i - 1][2]) continue;
+      const [r, g, b, alpha] = signed(cells.values[cell * line.steps + i - 1]);
+      context.strokeStyle = `rgba(${r}, ${g}, ${b}, ${alpha / 255})`;
+      track(context, line.points, frame.at, i - 1, i + 1);
+    }
   }
 
   function drawText(context, top) {
@@ -405,7 +442,8 @@ function render({ model, el }) {
     if (!frame) return;
     over.strokeStyle = color();
     over.lineWidth = 2.2;
-    track(over, line.points, frame.at, 0, at + 1);
+    if (state.cells && state.cell !== null) drawOneCell(over, frame);
+    else track(over, line.points, frame.at, 0, at + 1);
     drawWays(over, frame);
     over.strokeStyle = ORANGE;
     for (const stroke of state.strokes) track(over, stroke.map(([x, y]) => [x, y, 0]), frame.at);
@@ -440,8 +478,10 @@ function render({ model, el }) {
     const u = line.letters[step() - 1];
     Object.assign(context, { strokeStyle: ORANGE, lineWidth: 2 });
     if (u >= 0) context.strokeRect(xOf(line.places[u]) - 7, top.text + 1, 14, HIGH.text - 3);
+    const one = state.cells && high() / state.cells.rows;
+    if (one && state.cell !== null) context.strokeRect(LEFT - 2, top.weights + state.cell * one - 1, across() + 4, one + 2);
     const row = HIGH.weights / line.components.length;
-    const i = line.components.indexOf(state.pick);
+    const i = state.cells ? -1 : line.components.indexOf(state.pick);
     if (i >= 0) context.strokeRect(LEFT - 2, top.weights + i * row - 1, across() + 4, row + 2);
     const told = state.tour === null ? "" : TOUR[state.tour][0];
     if (told in HIGH) if (told !== "ink") context.strokeRect(2, top[told] - TITLE + 1, context.wide - 4, HIGH[told] + TITLE + (told === "letters" ? HIGH.text : 0));
@@ -500,7 +540,7 @@ function render({ model, el }) {
     context.font = "12px system-ui, sans-serif";
     context.fillStyle = color();
     context.fillText("the guess at the cursor, enlarged", 8, 10);
-    context.fillText("● pen   ✕ point that came   ovals: the guess", 8, CLOSE - 9);
+    context.fillText("● pen   ✕ where it went   ovals: the guess", 8, CLOSE - 9);
   }
 
   function cross(context, [x, y]) {
@@ -519,6 +559,7 @@ function render({ model, el }) {
     if (state.tour !== null && line) words.replaceChildren(...tourWords());
     else if (state.note) words.textContent = state.note;
     else if (state.growing) words.textContent = "writing …";
+    else if (line && state.cells && state.cell !== null) words.textContent = cellWords();
     else if (line && model.get("branches").length) words.replaceChildren(...waysWords());
     else if (line) words.replaceChildren(`${sentence(line, t)} `, made("span", { className: "graves-why", title: WHY.replace(/\s+/g, " "), tabIndex: 0, role: "note" }, "Why can it be negative?"));
     const guesses = line && !state.growing ? (line.byStep.get(t) || []).slice(0, 3) : [];
@@ -531,6 +572,13 @@ function render({ model, el }) {
     if (line && !state.growing) rows.push(bar("pen up", line.ends[t - 1], "go to the next point where the pen is lifted", () => nextLift(t), false));
     if (shares.contains(document.activeElement)) return; // do not take a button away from who presses it
     shares.replaceChildren(...rows);
+  }
+
+  function cellWords() {
+    const { name, follows, correlation } = state.cells.names[state.cell];
+    const held = state.cells.values[state.cell * state.line.steps + step() - 1] / 127;
+    const [layer, cell] = name.split(".");
+    return `Cell ${cell} of layer ${layer} goes ${correlation < 0 ? "against" : "with"} “${follows}” (correlation ${nats(correlation)}). It holds ${nats(held)} here, from −1 to 1. The network was told nothing of this: it made the cell so.`;
   }
 
   function waysWords() {
@@ -571,7 +619,7 @@ function render({ model, el }) {
   }
 
   function drawMoving() {
-    const box = frames.ink && state.line && !state.growing && inkBox({ wide: ink.parentElement.clientWidth });
+    const box = frames.ink && state.line && !state.growing && [...inkBox({ wide: ink.parentElement.clientWidth }), state.cell === null];
     if (box && String(box) !== frames.box) drawInk(); // it follows the cursor
     frames.box = String(box);
     drawCursor();
@@ -581,7 +629,7 @@ function render({ model, el }) {
       time.max = state.line.steps;
       time.value = state.at;
     }
-    play.textContent = model.get("playing") ? "⏸" : "▶";
+    play.textContent = model.get("playing") ? "❚❚" : "▶";
     play.setAttribute("aria-pressed", model.get("playing"));
     ink.dataset.frames = Number(ink.dataset.frames || 0) + 1;
   }
@@ -592,7 +640,9 @@ function render({ model, el }) {
     drawViews();
     drawMoving();
     for (const control of [play, time, whatIf, pen, tour]) control.disabled = !state.line || Boolean(state.growing);
-    whatIf.hidden = pen.hidden = !model.get("asks");
+    memory.disabled = !state.line || Boolean(state.growing);
+    memory.setAttribute("aria-pressed", Boolean(state.cells));
+    whatIf.hidden = pen.hidden = memory.hidden = !model.get("asks");
     speed.value = model.get("speed");
     [loop.checked, log.checked] = [model.get("loop"), model.get("log")];
   }
@@ -734,6 +784,17 @@ function render({ model, el }) {
   viewsTop.addEventListener("pointerdown", (event) => {
     if (!state.line || state.growing || event.button) return;
     const [x, y] = placeIn(viewsTop, event);
+    const within = (y - tops().weights) / high();
+    if (state.cells && within >= 0 && within < 1) {
+      const cell = Math.floor(within * state.cells.rows);
+      state.cell = state.cell === cell ? null : cell;
+      drawMoving();
+      if (state.cell !== null) {
+        go(1);
+        begin();
+      }
+      return;
+    }
     if (viewUnder(y) === "weights") {
       const row = Math.floor(((y - tops().weights) / HIGH.weights) * state.line.components.length);
       state.pick = state.line.components[row] ?? null;
@@ -785,7 +846,7 @@ function render({ model, el }) {
     Escape: () => {
       if (state.pen) togglePen(false);
       if (state.tour !== null) lead(null);
-      state.pick = state.note = null;
+      state.pick = state.note = state.cell = null;
       if (model.get("branches").length) set("branches", []);
       else drawMoving();
     },
@@ -812,6 +873,7 @@ function render({ model, el }) {
   function load() {
     const before = state.line;
     state.line = unpack(model.get("line"));
+    state.cells = state.line && unpackCells(model.get("cells"), state.line.steps);
     Object.assign(state, { growing: null, hover: null, note: null, way: null, strokes: [] });
     if (state.line) {
       state.line.picture = state.line.density.source === before?.density.source ? before.picture : Object.assign(new Image(), { src: state.line.density.source, onload: draw });
@@ -880,10 +942,14 @@ function render({ model, el }) {
     draw();
     if (model.get("branches").length) group.focus({ preventScroll: true });
   };
+  const remembered = () => {
+    Object.assign(state, { cell: null, note: null, cells: state.line && unpackCells(model.get("cells"), state.line.steps) });
+    draw();
+  };
   function offer() {
     taking.replaceChildren(...model.get("files").map(([kind, label, tip]) => button(label, tip, () => ask({ kind: "file", file: kind }))));
   }
-  const heard = { "change:line": load, "change:at": follow, "change:branches": ways, "change:playing": run, "change:files": offer,
+  const heard = { "change:line": load, "change:at": follow, "change:branches": ways, "change:cells": remembered, "change:playing": run, "change:files": offer,
     "change:page": drawPage, "change:row": drawPage, "msg:custom": hear };
   for (const name of ["speed", "loop", "log", "asks"]) heard[`change:${name}`] = draw;
   for (const [name, act] of Object.entries(heard)) model.on(name, act);
