@@ -13,8 +13,9 @@ from pathlib import Path
 import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+sys.path[:0] = [str(ROOT), str(ROOT / "docs"), str(ROOT / "tools")]
 
+from browser import node_modules  # noqa: E402
 from execute import NotebookError, execute  # noqa: E402
 from figures import plain  # noqa: E402
 from pages import page_of, public_names  # noqa: E402
@@ -63,18 +64,10 @@ def notebooks() -> list[Path]:
 
 def vendor(folder: Path) -> None:
     "Bring the JavaScript that pages need, at the versions of docs/package-lock.json."
-    modules, lock = WORK / "node_modules", (ROOT / "docs" / "package-lock.json").read_text()
-    seen = folder / "lock.json"
+    seen, lock = folder / "lock.json", (ROOT / "docs" / "package-lock.json").read_text()
     if seen.exists() and seen.read_text() == lock:
         return
-    if shutil.which("npm") is None:
-        raise RuntimeError(
-            "the site needs npm, of Node.js, to fetch MathJax, plotly.js and onnxruntime-web: install it"
-        )
-    WORK.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(ROOT / "docs" / name, WORK / name)
-    subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], cwd=WORK, check=True)
+    modules = node_modules()
     folder.mkdir(parents=True, exist_ok=True)
     for source, name in BROWSER.items():
         shutil.copy(modules / source, folder / name)

@@ -658,7 +658,7 @@ def read_bytes(file: Path) -> bytes:
     return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
 
 # %% ../nbs/71_cli.ipynb #52-016
-STUDIO = ("from graves_nb.widgets import Studio", "studio = Studio()\nstudio")
+STUDIO = ("from graves_nb.widgets import Studio", "studio = Studio()\nstudio.write(wait=True)\nstudio")
 
 
 @app.command()
@@ -675,11 +675,13 @@ def lab(
     notebook = folder / "studio.ipynb"
     if not notebook.exists():
         check_target(notebook)
-        cells = [dict(cell_type="code", metadata={}, source=s, outputs=[], execution_count=None) for s in STUDIO]
+        folded = dict(jupyter=dict(source_hidden=True))
+        cells = [dict(cell_type="code", metadata=folded, source=s, outputs=[], execution_count=None) for s in STUDIO]
         kernel = dict(kernelspec=dict(name="python3", display_name="Python 3", language="python"))
         notebook.write_text(json.dumps(dict(cells=cells, metadata=kernel, nbformat=4, nbformat_minor=4), indent=1))
     root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # as in a container; JupyterLab wants to be told
     where = [f"--ServerApp.root_dir={folder.resolve()}", "--LabApp.default_url=/lab/tree/studio.ipynb"]
+    where.append(f"--LabApp.extra_labextensions_path={Path(__file__).parent / 'lab'}")  # runs it when it is open
     sys.exit(subprocess.run([sys.executable, "-m", "jupyter", "lab", *where, *root, *(options or [])]).returncode)
 
 # %% ../nbs/71_cli.ipynb #52-017

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['WEIGHTS', 'StepGraph', 'first_inputs', 'export_onnx', 'open_onnx', 'onnx_step', 'check_onnx', 'portable_draws',
-           'OnnxWriter', 'animated_svg']
+           'OnnxWriter']
 
 # %% ../nbs/70_export.ipynb #50-002
 import contextlib
@@ -22,8 +22,7 @@ from torch import Tensor, nn
 from .alphabet import Alphabet, TextBatch
 from .contracts import config_dict
 from .files import replacing
-from .ink import Ink, OffsetScaler
-from .inkml import xml_text
+from .ink import Ink, OffsetScaler, animated_svg
 from .lstm import LSTMState, lstm_cell
 from .mixture import MixtureHead
 from .model import Model, ModelFileError
@@ -385,32 +384,3 @@ class OnnxWriter:
     ) -> Ink:
         "The ink of `OnnxWriter.sample`."
         return self.sample(text, bias, seed, prime).ink
-
-# %% ../nbs/70_export.ipynb #50-037
-def animated_svg(
-    ink: Ink,  # a line
-    seconds: float | None = None,  # the whole takes; None is a hundred points a second
-    width: float = 2.0,  # of the pen, in percent of the line's height
-) -> str:
-    "A line as an SVG picture that writes itself once."
-    if seconds is not None and not seconds > 0:
-        raise ValueError(f"an animation takes some time, got {seconds} seconds")
-    xy = ink.points[:, :2]
-    low, size = xy.min(0), np.maximum(np.ptp(xy, axis=0), 1e-6)
-    scale, total = 100 / size[1], seconds or len(xy) / 100
-    paths, done = [], 0
-    for stroke in ink.strokes:
-        begin, last = total * done / len(xy), total * len(stroke) / len(xy)
-        points = " L".join(f"{x:.1f} {y:.1f}" for x, y in (stroke - low) * scale)
-        paths.append(f'<path pathLength="1" style="animation-delay:{begin:.2f}s;animation-duration:{last:.2f}s" d="M{points} l0 0"/>')
-        done += len(stroke)
-    box = f"-5 -5 {size[0] * scale + 10:.0f} 110"
-    style = (  # of this picture alone: a page may hold others
-        ".animated-ink path{stroke-dasharray:1 2;stroke-dashoffset:1;animation:write linear both}"
-        "@keyframes write{0%{opacity:0}1%{opacity:1}to{stroke-dashoffset:0}}"
-        "@media (prefers-reduced-motion:reduce){.animated-ink path{animation:none;stroke-dashoffset:0}}"
-    )
-    pen = f'fill="none" stroke="currentColor" stroke-width="{width + 1}" stroke-linecap="round" stroke-linejoin="round"'
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="animated-ink" viewBox="{box}" role="img" {pen}>'
-    title = f"<title>{xml_text(ink.text)}</title>" if ink.text else ""
-    return f"{head}{title}<style>{style}</style>{''.join(paths)}</svg>"

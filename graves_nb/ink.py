@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['as_stroke', 'Ink', 'resample_stroke', 'resample', 'smooth_stroke', 'smooth', 'OffsetScaler', 'pad_batch',
-           'bucket_batches', 'check_output']
+           'bucket_batches', 'check_output', 'animated_svg']
 
 # %% ../nbs/10_ink.ipynb #e4a6f354
 import errno
@@ -20,7 +20,7 @@ from PIL import Image
 
 from .checks import as_list, as_number, as_record, as_text, as_whole
 from .files import replacing
-from .inkml import inkml_of, read_inkml
+from .inkml import inkml_of, read_inkml, xml_text
 from .pictures import Picture, image_of, pdf_of, png_of, svg_of
 
 # %% ../nbs/10_ink.ipynb #0a10c1a9
@@ -407,3 +407,32 @@ def write_ink(
     with replacing(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
     return path
+
+# %% ../nbs/10_ink.ipynb #50-037
+def animated_svg(
+    ink: Ink,  # a line
+    seconds: float | None = None,  # the whole takes; None is a hundred points a second
+    width: float = 2.0,  # of the pen, in percent of the line's height
+) -> str:
+    "A line as an SVG picture that writes itself once."
+    if seconds is not None and not seconds > 0:
+        raise ValueError(f"an animation takes some time, got {seconds} seconds")
+    xy = ink.points[:, :2]
+    low, size = xy.min(0), np.maximum(np.ptp(xy, axis=0), 1e-6)
+    scale, total = 100 / size[1], seconds or len(xy) / 100
+    paths, done = [], 0
+    for stroke in ink.strokes:
+        begin, last = total * done / len(xy), total * len(stroke) / len(xy)
+        points = " L".join(f"{x:.1f} {y:.1f}" for x, y in (stroke - low) * scale)
+        paths.append(f'<path pathLength="1" style="animation-delay:{begin:.2f}s;animation-duration:{last:.2f}s" d="M{points} l0 0"/>')
+        done += len(stroke)
+    box = f"-5 -5 {size[0] * scale + 10:.0f} 110"
+    style = (  # of this picture alone: a page may hold others
+        ".animated-ink path{stroke-dasharray:1 2;stroke-dashoffset:1;animation:write linear both}"
+        "@keyframes write{0%{opacity:0}1%{opacity:1}to{stroke-dashoffset:0}}"
+        "@media (prefers-reduced-motion:reduce){.animated-ink path{animation:none;stroke-dashoffset:0}}"
+    )
+    pen = f'fill="none" stroke="currentColor" stroke-width="{width + 1}" stroke-linecap="round" stroke-linejoin="round"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="animated-ink" viewBox="{box}" role="img" {pen}>'
+    title = f"<title>{xml_text(ink.text)}</title>" if ink.text else ""
+    return f"{head}{title}<style>{style}</style>{''.join(paths)}</svg>"

@@ -179,6 +179,25 @@ def serve(folder: Path):
         server.server_close()
 
 
+def node_modules() -> Path:
+    "JavaScript from the registry of npm, at the versions of docs/package-lock.json."
+    work = ROOT / ".cache" / "docs"
+    modules, lock, seen = work / "node_modules", ROOT / "docs" / "package-lock.json", work / "package-lock.json"
+    whole = (modules / ".package-lock.json").exists()  # npm writes it last
+    if whole and seen.exists() and seen.read_text() == lock.read_text():
+        return modules
+    if shutil.which("npm") is None:
+        raise RuntimeError(
+            "npm, of Node.js, is needed to fetch MathJax, plotly.js, onnxruntime-web and axe: install it"
+        )
+    work.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(modules, ignore_errors=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(ROOT / "docs" / name, work / name)
+    subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], cwd=work, check=True)
+    return modules
+
+
 def run_notebook(made, address: str, name: str, seconds: float = 120, dark: bool = False) -> None:
     "Open a notebook in JupyterLab, and run all of it."
     made.goto(f"{address}/lab/tree/{name}?reset")

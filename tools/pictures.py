@@ -29,7 +29,7 @@ small = InkModel(small, model.alphabet, model.scaler)
 x = w.TrainingMonitor(Trainer(small, InkTask([Stage(inks)], inks[:3]), "run", config), "hello")
 x.start(); x._thread.join(); x.show_line(); x"""
 SHOWN = dict(
-    studio="x = w.Studio(text='watch it think', seed=0); x.write(wait=True); x.player.position = 180; x",
+    studio="x = w.Studio(text='watch it think', seed=0); x.write(wait=True); x.view.at = 180; x",
     pad="x = w.InkPad(model); x.load(sample.ink); x",
     player="x = w.StrokePlayer(sample.ink); x.position = 150; x",
     mixture="x = w.MixtureExplorer(model, sample.ink, sample.trace); x.step.value = 128; x",
@@ -37,10 +37,11 @@ SHOWN = dict(
     training=TRAINED,
 )
 DRAWN = """() => {
-    const players = [...document.querySelectorAll('.graves-player canvas')].map((canvas) => canvas.dataset.points);
+    const player = document.querySelector('.graves-player canvas').dataset.points;
+    const at = [...document.querySelectorAll('.graves-line')].at(-1).dataset.at;
     const figures = [...document.querySelectorAll('.js-plotly-plot')];
     const wide = (figure) => figure._fullLayout && Math.abs(figure._fullLayout.width - figure.clientWidth) < 2;
-    return players.join() === '180,150' && figures.length === 4 && figures.every(wide);
+    return player === '150' && at === '180' && figures.length === 3 && figures.every(wide);
 }"""
 
 
@@ -56,7 +57,7 @@ def widgets() -> None:
         nbformat.write(notebook, folder / "widgets.ipynb")
         with lab(folder) as address:
             for scheme in ("light", "dark"):
-                with page(scheme, 1100, 6000) as made:
+                with page(scheme, 1366, 6000) as made:
                     run_notebook(made, address, "widgets.ipynb", dark=scheme == "dark")
                     made.wait_for_function(DRAWN)
                     made.wait_for_timeout(2000)

@@ -31,12 +31,13 @@ function render({ model, el }) {
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", "pad to write on; Backspace takes back a stroke, Delete clears");
-  canvas.style.width = `${width}px`;
-  canvas.style.height = `${height}px`;
   status.setAttribute("role", "status");
 
   function draw() {
-    const scale = window.devicePixelRatio || 1;
+    const shown = Math.min(1, (el.clientWidth - 2) / width); // as wide as there is room
+    const scale = (window.devicePixelRatio || 1) * shown;
+    canvas.style.width = `${width * shown}px`;
+    canvas.style.height = `${height * shown}px`;
     canvas.width = width * scale;
     canvas.height = height * scale;
     context.scale(scale, scale);
@@ -66,8 +67,9 @@ function render({ model, el }) {
 
   function place(event) {
     const box = canvas.getBoundingClientRect();
-    const x = Math.min(Math.max(event.clientX - box.left, 0), width);
-    const y = Math.min(Math.max(event.clientY - box.top, 0), height);
+    const scale = width / canvas.clientWidth;
+    const x = Math.min(Math.max((event.clientX - box.left - canvas.clientLeft) * scale, 0), width);
+    const y = Math.min(Math.max((event.clientY - box.top - canvas.clientTop) * scale, 0), height);
     return [Math.round(x * 10) / 10, Math.round(y * 10) / 10, Math.round(event.timeStamp - begun)];
   }
 
@@ -75,6 +77,7 @@ function render({ model, el }) {
     if (event.button) return;
     if (!begun) begun = event.timeStamp;
     canvas.setPointerCapture(event.pointerId);
+    canvas.focus({ preventScroll: true }); // so that its keys work
     drawing = [place(event)];
     draw();
     event.preventDefault();

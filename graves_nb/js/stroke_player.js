@@ -7,51 +7,6 @@ function labelled(tag, label, attributes) {
   return made;
 }
 
-const SVG = "http://www.w3.org/2000/svg";
-
-const OVER_POINTS = ["nats", "weights", "window"]; // traces of a linked figure whose x is the number of a point
-
-// The axes of every trace of some names, each pair once: [[x, y], ...].
-function axesOf(figure, names) {
-  const layout = figure._fullLayout;
-  const name = (id) => `${id[0]}axis${id.slice(1)}`;
-  const found = new Map();
-  for (const trace of figure._fullData || [])
-    if (names.includes(trace.name)) found.set(trace.xaxis + trace.yaxis, [layout[name(trace.xaxis)], layout[name(trace.yaxis)]]);
-  return [...found.values()].filter(([x, y]) => x && y);
-}
-
-// A ring on the ink and a line in every view over the points, in the plotly figure inside the element of a class.
-function moveCursor(views, points, at) {
-  const figure = views && document.querySelector(`.${views} .js-plotly-plot`);
-  const paper = figure && figure._fullLayout ? axesOf(figure, ["ink"]) : [];
-  if (!paper.length || !points.length) return;
-  const svg = figure.querySelector(".main-svg:last-of-type") || figure.querySelector(".main-svg");
-  let group = figure.querySelector(".graves-cursor");
-  if (!group) {
-    group = svg.appendChild(document.createElementNS(SVG, "g"));
-    group.setAttribute("class", "graves-cursor");
-    group.setAttribute("pointer-events", "none");
-    figure.on("plotly_afterplot", () => moveCursor(views, ...figure.gravesCursor));
-  }
-  figure.gravesCursor = [points, at];
-  const shapes = [];
-  const add = (kind, attributes) => {
-    const made = document.createElementNS(SVG, kind);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    shapes.push(made);
-  };
-  const paint = { stroke: "#d9622b", "stroke-width": 2, fill: "none" };
-  const along = (axis, value) => axis._offset + axis.l2p(value);
-  for (const [x, y] of paper) add("circle", { cx: along(x, points[at][0]), cy: along(y, points[at][1]), r: 6, ...paint });
-  for (const [x, y] of axesOf(figure, OVER_POINTS)) {
-    const place = along(x, at);
-    if (place < x._offset - 1 || place > x._offset + x._length + 1) continue;
-    add("line", { x1: place, x2: place, y1: y._offset, y2: y._offset + y._length, ...paint });
-  }
-  group.replaceChildren(...shapes);
-}
-
 function render({ model, el }) {
   const canvas = document.createElement("canvas");
   const context = canvas.getContext("2d");
@@ -127,8 +82,6 @@ function render({ model, el }) {
       context.fill();
     }
     canvas.dataset.frames = Number(canvas.dataset.frames || 0) + 1;
-    const points = model.get("strokes").flat();
-    moveCursor(model.get("views"), points, Math.min(Math.max(Math.round(model.get("position")) - 1, 1), points.length - 1));
     canvas.dataset.points = ends.reduce((sum, n) => sum + n, 0);
     canvas.setAttribute("aria-label", `ink: ${model.get("text") || "no text"}`);
     time.max = count();
@@ -192,11 +145,10 @@ function render({ model, el }) {
     tell(true);
   });
   model.on("change:playing", run);
-  for (const name of ["strokes", "box", "speed", "loop", "text", "views"]) model.on(`change:${name}`, draw);
+  for (const name of ["strokes", "box", "speed", "loop", "text"]) model.on(`change:${name}`, draw);
   model.on("change:position", () => {
     if (!model.get("playing")) draw();
   });
-  model.on("msg:custom", () => setTimeout(draw, 50)); // the views are there
   const watch = new ResizeObserver(draw);
   watch.observe(el);
   draw();
