@@ -178,6 +178,7 @@ def write(
     exact: Annotated[bool, typer.Option("--exact", help="refuse what the model cannot write, such as curly quotes, instead of replacing it")] = False,
     stop: Annotated[str, typer.Option(help="where a line ends: finish, with its last letter, or paper, as in the paper")] = "finish",
     retry: Annotated[int, typer.Option(min=0, max=100, help="how often to write a line again that failed")] = 0,
+    straight: Annotated[bool | None, typer.Option("--straight/--as-drawn", help="level, with letters of an even size, or not [where a line has 28 characters, and on a page]")] = None,
     height: Annotated[float | None, typer.Option(help="of a line in the picture [120 px, 8 mm]")] = None,
     pen: Annotated[float | None, typer.Option(help="width of the pen [0.022 of the height]")] = None,
     margin: Annotated[float | None, typer.Option(help="around the ink [0.12 of the height; 15 mm on paper]")] = None,
@@ -202,7 +203,7 @@ def write(
     check_source(lines)
     text, shard, seed = check_text(text), shard_of(shard), as_seed(seed, count)
     writer = load_writer(model)
-    how = How(bias, hand_of(writer, prime, prime_text, style), stop, retry)
+    how = How(bias, hand_of(writer, prime, prime_text, style), stop, retry, straight)
     if lines is not None:
         write_lines(writer, lines, Plan(output, kind, count, seed, shard, table, picture), how)
     else:
@@ -339,22 +340,22 @@ def inks_of(model, rows: list[str], page: bool, how, count: int, seed: int):
     from tqdm.auto import tqdm
 
     from graves_nb.folders import written
-    from graves_nb.page import choose_hand, stack_lines, straighten
+    from graves_nb.page import choose_hand, stack_lines
 
     def jobs(first):
         return [(i, row, first + i) for i, row in enumerate(rows) if row]
 
     with tqdm(total=count * len(jobs(0)), unit=" lines", delay=2, leave=False, disable=None) as bar:
         for i in range(count):
-            chosen = how
+            chosen = replace(how, straight=True) if page and how.straight is None else how
             if page and how.prime is None and len(rows) > 1:
-                chosen = replace(how, prime=choose_hand(model, "\n".join(rows), how.bias, seed + i))
+                chosen = replace(chosen, prime=choose_hand(model, "\n".join(rows), how.bias, seed + i))
             inks = {}
             for row, ink, trouble in written(model, jobs(seed + i), chosen):
                 inks[row] = ink
                 bar.update()
                 tell(trouble and f"warning: {rows[row][:40]!r}: {trouble}; another --seed may do better, or --retry 3")
-            yield stack_lines([straighten(inks[row]) if row in inks else None for row in range(len(rows))]) if page else inks[0]
+            yield stack_lines([inks.get(row) for row in range(len(rows))]) if page else inks[0]
 
 # %% ../nbs/71_cli.ipynb #52-010
 def write_lines(model, source: Path, plan, how) -> None:
