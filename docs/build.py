@@ -37,6 +37,7 @@ GUIDES = (
     "paper",
     "training",
     "own_ink",
+    "plotters",
     "gpus",
     "widgets",
     "speed",

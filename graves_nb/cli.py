@@ -44,7 +44,7 @@ PICTURES = ("svg", "png", "pdf")
 KINDS = (*PICTURES, "inkml")
 
 
-def picture_of(height=None, pen=None, margin=None, paper=None, unit=None, colour=None, background=None):
+def picture_of(height=None, pen=None, margin=None, paper=None, unit=None, colour=None, background=None, plot=None):
     "The `Picture` that options describe; None is what is usual."
     from graves_nb.pictures import PAPERS, Picture
 
@@ -53,10 +53,13 @@ def picture_of(height=None, pen=None, margin=None, paper=None, unit=None, colour
         raise ValueError(f"no paper is called {paper!r}: there are {', '.join(PAPERS)}")
     if paper is not None and unit == "px":
         raise ValueError(f"--paper {paper} is measured in millimetres: leave --unit px away")
-    in_mm = unit == "mm" or paper is not None
+    if plot and (unit == "px" or background not in (None, "none")):
+        raise ValueError(f"--plot is in millimetres and without paper: leave {'--unit px' if unit == 'px' else '--background'} away")
+    in_mm = unit == "mm" or paper is not None or plot
+    background = "none" if plot else background
     usual = dict(unit="mm", height=HEIGHT_MM) if in_mm else {}
     usual |= dict(sheet=papers[paper.lower()], margin=MARGIN_MM) if paper is not None else {}
-    given = dict(height=height, pen=pen, margin=margin, unit=unit, colour=colour, background=background)
+    given = dict(height=height, pen=pen, margin=margin, unit=unit, colour=colour, background=background, plot=plot)
     chosen = usual | {name: value for name, value in given.items() if value is not None}
     if chosen.get("background") == "none":
         chosen["background"] = None
@@ -186,6 +189,7 @@ def write(
     unit: Annotated[str | None, typer.Option(help="of these lengths: px or mm")] = None,
     colour: Annotated[str | None, typer.Option(help="of the ink: #rrggbb or a name")] = None,
     background: Annotated[str | None, typer.Option(help="of the paper: #rrggbb, a name or none")] = None,
+    plot: Annotated[bool | None, typer.Option("--plot", help="an SVG for plotters and cutters: mm, single lines, layers, the shortest way")] = None,
 ) -> None:
     "Write TEXT by hand, or every line of a file."
     from graves_nb.checks import as_number, as_seed
@@ -196,8 +200,8 @@ def write(
     check_write(text, lines, page, shard, prime, prime_text, style)
     if stop not in STOPS:
         raise ValueError(f"--stop is {' or '.join(STOPS)}, got {stop!r}")
-    options = dict(height=height, pen=pen, margin=margin, paper=paper, unit=unit, colour=colour, background=background)
-    kind = format_of(output, kind) if lines is None else format_of_folder(output, kind)
+    options = dict(height=height, pen=pen, margin=margin, paper=paper, unit=unit, colour=colour, background=background, plot=plot)
+    kind = format_of(output, kind) if lines is None else format_of_folder(output, kind or ("svg" if plot else None))
     check_ink_options(kind, options)
     picture, bias, table = picture_of(**options), as_number("bias", bias, 0, NEATEST), {} if exact else FOLDINGS
     check_source(lines)
@@ -235,6 +239,8 @@ def check_ink_options(kind: str, options: dict) -> None:
     given = [f"--{name}" for name, value in options.items() if value is not None]
     if kind == "inkml" and given:
         raise ValueError(f"an .inkml file is ink and no picture, it has no {', '.join(given)}: save it as .svg, .png or .pdf")
+    if options.get("plot") and kind != "svg":
+        raise ValueError(f"--plot is an SVG for plotters, not a .{kind}: give a file that ends in .svg")
 
 
 def check_source(lines: Path | None) -> None:
@@ -381,6 +387,12 @@ def sample(
     count: Annotated[int, typer.Option(min=1, max=1_000_000, help="how many samples, of consecutive seeds")] = 1,
     prime: Annotated[str | None, typer.Option(help="to go on from: an InkML file of one line, or a text; - for standard input")] = None,
     kind: Annotated[str | None, typer.Option("--format", help="of ink on standard output: svg, png, pdf or inkml")] = None,
+    height: Annotated[float | None, typer.Option(help="of ink: of its picture [120 px, 8 mm]")] = None,
+    pen: Annotated[float | None, typer.Option(help="of ink: width of the pen [0.022 of the height]")] = None,
+    unit: Annotated[str | None, typer.Option(help="of these lengths: px or mm")] = None,
+    colour: Annotated[str | None, typer.Option(help="of the ink: #rrggbb or a name")] = None,
+    background: Annotated[str | None, typer.Option(help="of the paper: #rrggbb, a name or none")] = None,
+    plot: Annotated[bool | None, typer.Option("--plot", help="an SVG for plotters and cutters")] = None,
 ) -> None:
     "Draw what a network thinks that handwriting, or text, is like."
     from graves_nb.checks import as_number, as_seed, as_whole
@@ -393,29 +405,31 @@ def sample(
     drawn_from = load_model(model)
     is_text = drawn_from.kind == "text"
     choice = dict(temperature=temperature, top_k=top_k, top_p=top_p)
-    foreign = dict(bias=bias, format=kind) if is_text else choice
+    looks = dict(height=height, pen=pen, unit=unit, colour=colour, background=background, plot=plot)
+    foreign = dict(bias=bias, format=kind) | looks if is_text else choice
     if given := [f"--{name.replace('_', '-')}" for name, value in foreign.items() if value is not None]:
         raise ValueError(f"{', '.join(given)}: for {'ink' if is_text else 'text'}, and {model} draws {'text' if is_text else 'ink'}")
     if is_text:
         choice = {name: value for name, value in choice.items() if value is not None}
         sample_symbols(drawn_from, output, length, prime, choice, seed, count)
     else:
-        sample_strokes(drawn_from, output, kind, length, prime, bias or 0.0, seed, count)
+        sample_strokes(drawn_from, output, kind, looks, length, dict(bias=bias or 0.0, seed=seed, count=count), prime)
 
 # %% ../nbs/71_cli.ipynb #8f9c13e2
-def sample_strokes(model, output, kind, length, prime, bias, seed, count) -> None:
+def sample_strokes(model, output, kind, looks, length, how, prime) -> None:
     "Ink of no words, into files."
-    from graves_nb.pictures import Picture
     from graves_nb.sampling import sample_ink
 
     if output is None:
         raise ValueError("ink needs a file to be drawn to: -o FILE")
-    check_count(output, count)
-    kind, hand = format_of(output, kind), read_hand(Path(prime) if prime else None)
+    check_count(output, how["count"])
+    kind, picture = format_of(output, kind), picture_of(**looks)
+    check_ink_options(kind, looks)
+    hand = read_hand(Path(prime) if prime else None)
     with waiting("drawing"):
-        inks = sample_ink(model, length, bias, seed, prime=hand, count=count)
+        inks = sample_ink(model, length, prime=hand, **how)
     for i, ink in enumerate(inks):
-        save_ink(ink, numbered(output, i, count), kind, Picture())
+        save_ink(ink, numbered(output, i, len(inks)), kind, picture)
 
 
 def sample_symbols(model, output, length, prime, choice, seed, count) -> None:

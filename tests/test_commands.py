@@ -40,7 +40,7 @@ def shown_commands():
             while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
                 words = words[1:]
             if words[:1] in (["graves"], ["accelerate"]):
-                yield page.name, words[: words.index(">")] if ">" in words else words
+                yield page.name, words[: min([words.index(mark) for mark in (">", "|") if mark in words], default=None)]
 
 
 SHOWN = list({tuple(words): page for page, words in shown_commands()}.items())

@@ -1,4 +1,4 @@
-"""Do long lines read better when they are made level, and from which length on? The figures of `docs/legibility/straight.json`.
+"""Do long lines read better when they are made level, and from which length on? See `docs/legibility/straight.json`.
 
     python tools/straight.py --data DIR --json docs/legibility/straight.json
 
