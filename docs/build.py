@@ -38,6 +38,7 @@ GUIDES = (
     "training",
     "own_ink",
     "plotters",
+    "datasets",
     "gpus",
     "widgets",
     "speed",
