@@ -227,7 +227,7 @@ def write(
         for i, ink in enumerate(inks_of(writer, asked, page, how, count, seed)):
             save_ink(ink, numbered(output, i, count), kind, picture)
 
-# %% ../nbs/71_cli.ipynb #b7fbdb34
+# %% ../nbs/71_cli.ipynb #22ac2db6
 def sheet_of(page: bool, width: int | None, options: dict, given: dict, sheets: int):
     "The paper of a letter; None where lines are told by their characters, or there is none."
     from graves_nb.letter import Sheet
@@ -245,7 +245,7 @@ def sheet_of(page: bool, width: int | None, options: dict, given: dict, sheets: 
 
 def write_letters(model, text: str, sheet, how, picture, files) -> None:
     "Each version of a letter, on as many sheets as it needs and there are."
-    from graves_nb.letter import lay_out, letter_rows, pace_of
+    from graves_nb.letter import lay_out, letter_rows, pace_of, same_size
     from graves_nb.page import choose_hand
     from graves_nb.sampling import adapt_ink
 
@@ -253,14 +253,15 @@ def write_letters(model, text: str, sheet, how, picture, files) -> None:
     looks = dict(pen=picture.pen, colour=picture.colour, background=picture.background, plot=picture.plot)
     for i in range(count):
         prime = how.prime or choose_hand(model, text, how.bias, seed + i)
-        rows = letter_rows(text, sheet, pace_of(adapt_ink(model, prime)))
+        pace = pace_of(adapt_ink(model, prime))
+        rows = letter_rows(text, sheet, pace)
         if len(rows) > most * sheet.rows:
             raise ValueError(
                 f"{len(rows)} lines of {sheet.height:g} mm do not fit on the sheet, {sheet.rows} do: "
                 f"give a smaller --height or --margin, or --sheets {-(-len(rows) // sheet.rows)}"
             )
         written = next(inks_of(model, [row.text for row in rows], False, replace(how, prime=prime, straight=how.straight is not False), 1, seed + i, whole=False))
-        pages = lay_out(rows, [written.get(at) for at in range(len(rows))], sheet, seed + i)
+        pages = lay_out(rows, same_size([written.get(at) for at in range(len(rows))], pace), sheet, seed + i)
         save_pages(pages, numbered(output, i, count), kind, sheet.picture(**looks))
 
 
@@ -434,7 +435,7 @@ def write_lines(model, source: Path, plan, how) -> None:
     tell(f"warning: {done.failed} of them failed; --retry 3 tries others" if done.failed else "")
     typer.echo(f"{plan.folder}: {done.written} lines written" + (f", {done.kept} there already" if done.kept else ""))
 
-# %% ../nbs/71_cli.ipynb #c6b9d1a8
+# %% ../nbs/71_cli.ipynb #a9af86fa
 @app.command()
 def dataset(
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="folder of the data set")],
@@ -779,7 +780,7 @@ def lab(
     "Open JupyterLab on the Studio: write by hand, in any hand, and watch the network think."
     open_lab(folder, "studio", STUDIO, options)
 
-# %% ../nbs/71_cli.ipynb #ce0ba5be
+# %% ../nbs/71_cli.ipynb #4d108a19
 def open_lab(folder: Path, name: str, cells: tuple[str, ...], options: list[str] | None) -> None:
     "JupyterLab on a notebook of a folder, which is put there if it is not."
     import importlib.util
@@ -797,7 +798,7 @@ def open_lab(folder: Path, name: str, cells: tuple[str, ...], options: list[str]
     where = [f"--ServerApp.root_dir={folder.resolve()}", f"--LabApp.default_url=/lab/tree/{name}.ipynb"]
     sys.exit(subprocess.run([sys.executable, "-m", "jupyter", "lab", *where, *root, *(options or [])]).returncode)
 
-# %% ../nbs/71_cli.ipynb #64943ee9
+# %% ../nbs/71_cli.ipynb #242df715
 @app.command()
 def collect(
     folder: Annotated[Path, typer.Argument(help="where your lines go, and the notebook that shows what to write")] = Path("my-ink"),

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PROMPTS', 'least_seen', 'Collector']
 
-# %% ../nbs/76_collect.ipynb #843fce88
+# %% ../nbs/76_collect.ipynb #a7d98edb
 import html
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -20,13 +20,13 @@ from .pretrained import load_model
 from .sampling import fault_of_prime
 from .views import Message, View, button, row
 
-# %% ../nbs/76_collect.ipynb #6f342647
+# %% ../nbs/76_collect.ipynb #9e40964a
 PROMPTS = (
     "The quick brown fox jumps over the lazy dog.",
     "Pack my box with five dozen liquor jugs.",
     "Sphinx of black quartz, judge my vow!",
     "How vexingly quick daft zebras jump",
-    "Jackdaws love my big sphinx of quartz.",
+    "Max, Victor and Quincy Moore sat up late.",
     "We walked home along the canal at night.",
     "Is it true that nobody knew? I doubt it.",
     "She said: \"I'll be there by eight.\"",
@@ -73,7 +73,7 @@ def least_seen(
     counts = Counter("".join(prompts))
     return dict(sorted(((c, counts[c]) for c in alphabet.symbols if c.strip()), key=lambda pair: pair[1]))
 
-# %% ../nbs/76_collect.ipynb #cdf18c40
+# %% ../nbs/76_collect.ipynb #b25fc1b8
 def file_of(folder: Path, number: int) -> Path:
     "Where a line is saved; numbers begin at 1."
     return folder / f"{number + 1:03}.inkml"
@@ -102,13 +102,13 @@ def next_steps(folder: Path) -> str:
         f'graves write "this is how I write" -o after.svg --model {folder}-run --bias 1',
     ])  # fmt: skip
 
-# %% ../nbs/76_collect.ipynb #e0b9bb87
+# %% ../nbs/76_collect.ipynb #dcf5916e
 def words_of_prompt(text: str) -> str:
     "A prompt as it is shown; empty at the end."
     words = html.escape(text) if text else "That is all of it. Thank you!"
     return f'<div style="font-size: 1.6em; padding: 6px 0">{words}</div>'
 
-# %% ../nbs/76_collect.ipynb #abb1f08e
+# %% ../nbs/76_collect.ipynb #e72f997f
 class Collector(View):
     "Prompts above a pad; each line that is written becomes a file."
 
