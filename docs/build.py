@@ -37,6 +37,7 @@ GUIDES = (
     "paper",
     "training",
     "own_ink",
+    "pages",
     "plotters",
     "datasets",
     "gpus",

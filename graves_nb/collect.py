@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PROMPTS', 'least_seen', 'Collector']
 
-# %% ../nbs/76_collect.ipynb #a7d98edb
+# %% ../nbs/76_collect.ipynb #529ec15d
 import html
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ from .pretrained import load_model
 from .sampling import fault_of_prime
 from .views import Message, View, button, row
 
-# %% ../nbs/76_collect.ipynb #9e40964a
+# %% ../nbs/76_collect.ipynb #53c86dad
 PROMPTS = (
     "The quick brown fox jumps over the lazy dog.",
     "Pack my box with five dozen liquor jugs.",
@@ -66,14 +66,14 @@ PROMPTS = (
 
 
 def least_seen(
-    prompts: Iterable[str],
+    prompts: Iterable[str],  # lines to be written
     alphabet: Alphabet = ASCII,  # whose characters are to be covered
 ) -> dict[str, int]:  # how often each comes, the rarest first
     "How well prompts cover an alphabet; blanks are left out."
     counts = Counter("".join(prompts))
     return dict(sorted(((c, counts[c]) for c in alphabet.symbols if c.strip()), key=lambda pair: pair[1]))
 
-# %% ../nbs/76_collect.ipynb #b25fc1b8
+# %% ../nbs/76_collect.ipynb #1148513a
 def file_of(folder: Path, number: int) -> Path:
     "Where a line is saved; numbers begin at 1."
     return folder / f"{number + 1:03}.inkml"
@@ -102,13 +102,13 @@ def next_steps(folder: Path) -> str:
         f'graves write "this is how I write" -o after.svg --model {folder}-run --bias 1',
     ])  # fmt: skip
 
-# %% ../nbs/76_collect.ipynb #dcf5916e
+# %% ../nbs/76_collect.ipynb #424a71fd
 def words_of_prompt(text: str) -> str:
     "A prompt as it is shown; empty at the end."
     words = html.escape(text) if text else "That is all of it. Thank you!"
     return f'<div style="font-size: 1.6em; padding: 6px 0">{words}</div>'
 
-# %% ../nbs/76_collect.ipynb #e72f997f
+# %% ../nbs/76_collect.ipynb #24f1cebb
 class Collector(View):
     "Prompts above a pad; each line that is written becomes a file."
 

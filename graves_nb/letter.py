@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LETTER', 'FULL', 'Sheet', 'letter_rows', 'pace_of', 'same_size', 'scaled', 'lay_out', 'write_letter']
 
-# %% ../nbs/55_letter.ipynb #a1db13ac
+# %% ../nbs/55_letter.ipynb #403e1d80
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from .pictures import PAPERS, Picture
 from .pretrained import load_hand
 from .sampling import adapt_ink, write
 
-# %% ../nbs/55_letter.ipynb #4458f265
+# %% ../nbs/55_letter.ipynb #d8ad7ad4
 LETTER = 0.27  # width of a letter in the height of a line, so that one line's tails do not reach the next one's heads
 
 
@@ -86,7 +86,7 @@ class Sheet:
         pen = looks.pop("pen", None) or 0.042 * self.height
         return Picture(height=self.height, pen=pen, unit="mm", sheet=self.size, laid=True, rules=rules, **looks)
 
-# %% ../nbs/55_letter.ipynb #7458264a
+# %% ../nbs/55_letter.ipynb #5cf18cdd
 class Row(NamedTuple):
     "A line of a letter."
 
@@ -117,7 +117,7 @@ def rows_of(paragraph: str, room: float, indent: float) -> Iterator[Row]:
             lines[-1] = longer
     yield from (Row(line, i == 0, i == len(lines) - 1) for i, line in enumerate(lines))
 
-# %% ../nbs/55_letter.ipynb #44ee9ac5
+# %% ../nbs/55_letter.ipynb #4f16e199
 FULL = 0.98  # of the room is filled at most by what is expected
 
 
@@ -138,7 +138,7 @@ def pace_of(
     "How wide a hand writes."
     return float(np.clip(np.ptp(prime.points[:, 0]) / weigh(prime.text, width_of), 0.6, 1.6))
 
-# %% ../nbs/55_letter.ipynb #034395da
+# %% ../nbs/55_letter.ipynb #9d0f6d54
 WIDEST_SPACE = 1.6  # widths of a letter that a space is widened by at most
 
 
@@ -160,7 +160,7 @@ def widened(ink: Ink, room: float, unit: float) -> list[np.ndarray]:
     each = missing / len(spaces)
     return [stroke + np.float32([each * sum(space < stroke[:, 0].mean() for space in spaces), 0]) for stroke in ink.strokes]
 
-# %% ../nbs/55_letter.ipynb #34506f2a
+# %% ../nbs/55_letter.ipynb #33e46511
 def same_size(
     inks: Sequence[Ink | None],  # lines of one hand, level; None for empty ones
     pace: float = 1.0,  # width of the hand's letters, in usual ones
@@ -177,13 +177,13 @@ def same_size(
 
 
 def scaled(
-    ink: Ink,
-    by: np.ndarray,  # of x, and of y
+    ink: Ink,  # in any unit
+    by: np.ndarray,  # factors of x and of y, (2,)
 ) -> Ink:
     "Ink of another size."
     return replace(ink, strokes=tuple(stroke * by for stroke in ink.strokes))
 
-# %% ../nbs/55_letter.ipynb #ffccfeeb
+# %% ../nbs/55_letter.ipynb #83d55f1b
 def stray(sheet: Sheet, chance: np.random.Generator) -> tuple[float, float, float]:
     "How far a line is off: to the right, down, and down per millimetre."
     right, down, slope = chance.standard_normal(3)
@@ -204,11 +204,11 @@ def laid(ink: Ink, row: Row, at: int, sheet: Sheet, chance: np.random.Generator)
     placed = [stroke.astype(np.float64) + corner for stroke in strokes]
     return [stroke + np.column_stack([0 * stroke[:, 0], slope * (stroke[:, 0] - middle)]) for stroke in placed]
 
-# %% ../nbs/55_letter.ipynb #5f2c8be5
+# %% ../nbs/55_letter.ipynb #386ce245
 def lay_out(
     rows: Sequence[Row],  # lines and where they belong
     inks: Sequence[Ink | None],  # each of them written, level, in the model's units; None for empty ones
-    sheet: Sheet,
+    sheet: Sheet,  # which they are set on
     seed: int = 0,  # of how lines stray
 ) -> list[Ink]:  # a sheet each, in millimetres from its top left corner
     "Lines on their rulers, on as many sheets as they need; empty lines on top of a sheet are left out."
@@ -225,7 +225,7 @@ def lay_out(
         at += 1
     return [Ink.from_strokes(strokes, text="\n".join(texts)) for strokes, texts in sheets if strokes]
 
-# %% ../nbs/55_letter.ipynb #43ac1cb2
+# %% ../nbs/55_letter.ipynb #e2db010a
 def write_letter(
     model: InkModel,  # a synthesis model
     text: str,  # paragraphs, a line each

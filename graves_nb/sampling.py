@@ -502,7 +502,7 @@ def _words_of_trouble(sample):
     "What is said of it."
     return f"{sample.job.text!r} of seed {sample.job.seed} went wrong: {sample.trouble}"
 
-# %% ../nbs/50_sampling.ipynb #c414ba0f
+# %% ../nbs/50_sampling.ipynb #2693b0fe
 def straightened(
     ink: Ink,  # a line
     straight: bool | None = None,  # None is where the line is long

@@ -94,7 +94,12 @@ def test_bad_texts_are_all_named_at_once(tmp_path):
     bad = "fine\n\u4e2d\u6587 is Chinese\nfine\nso is \u5b57\n".encode()
     done = subprocess.run([*GRAVES, tmp_path / "set", "--texts", "-", "--lines", "3"], input=bad, capture_output=True)
     (line,) = done.stderr.decode().splitlines()
-    assert done.returncode == 1 and "line 2" in line and "line 4" in line and "'so is ' can be written" in line.replace('"', "'")
+    assert (
+        done.returncode == 1
+        and "line 2" in line
+        and "line 4" in line
+        and "'so is' can be written" in line.replace('"', "'")
+    )
     assert not list(tmp_path.glob("set/images/*"))
 
 

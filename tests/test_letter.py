@@ -36,7 +36,9 @@ def word(text):
 
 @settings(deadline=None, max_examples=50)
 @given(
-    st.lists(st.text("abm ", min_size=1, max_size=30).map(str.strip), min_size=1, max_size=40), st.booleans(), st.floats(0, 1)
+    st.lists(st.text("abm ", min_size=1, max_size=30).map(str.strip), min_size=1, max_size=40),
+    st.booleans(),
+    st.floats(0, 1),
 )
 def test_ink_is_within_the_margins_and_none_is_lost(lines, justify, jitter):
     sheet = Sheet((60, 60), (10, 10, 10, 10), height=6, justify=justify, jitter=jitter)
