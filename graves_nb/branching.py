@@ -15,7 +15,6 @@ from torch import Tensor
 from .contracts import map_state
 from .drawing import draw_points, has_finished
 from .endings import Line
-from .ink import Ink
 from .mixture import log_density
 from .model import InkModel
 from .sampling import Batch, Numbers, Sample, Settings, begin_lines, drawing_network, last_weights

@@ -69,7 +69,7 @@ def line_data(
 ) -> dict:  # of what JSON knows
     "All that is shown of a line."
     check_trace(ink, trace)
-    p, (left, top, right, _) = model.network.head.split(trace.outputs.detach(), bias), ink.bounds
+    p, (left, _, right, _) = model.network.head.split(trace.outputs.detach(), bias), ink.bounds
     found, weights = density_map(model, ink, trace, bias, cells=160_000), p.weights.numpy()
     used = np.flatnonzero(weights.max(0) >= USED)
     return dict(

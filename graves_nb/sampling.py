@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['STOPS', 'WIDEST', 'FEWEST', 'Job', 'Settings', 'text_to_write', 'adapt_ink', 'prime_offsets', 'fault_of_prime',
            'prepare_line', 'take_rows', 'null_first', 'Trace', 'LineTrouble', 'Sample', 'sample_of', 'Partial',
-           'stream', 'write_samples', 'write', 'trace_ink', 'sample_ink', 'Choice', 'stream_text', 'sample_text']
+           'stream', 'write_samples', 'straightened', 'write', 'trace_ink', 'sample_ink', 'Choice', 'stream_text',
+           'sample_text']
 
 # %% ../nbs/50_sampling.ipynb #31-002
 import codecs
@@ -27,7 +28,7 @@ from .contracts import map_state
 from .corpus import NULL
 from .drawing import draw_points, lines_apart
 from .endings import Ending, Line
-from .hands import POINTS_PER_CHARACTER, Hand, ink_of, measure_hand, rescale, spread, weigh, width_of
+from .hands import LONG, POINTS_PER_CHARACTER, Hand, even, ink_of, measure_hand, rescale, spread, straighten, weigh, width_of
 from .ink import MOST_POINTS, Ink, measurable
 from .model import InkModel, TextModel
 from .pretrained import load_hand
@@ -506,6 +507,14 @@ def _words_of_trouble(sample):
     "What is said of it."
     return f"{sample.job.text!r} of seed {sample.job.seed} went wrong: {sample.trouble}"
 
+# %% ../nbs/50_sampling.ipynb #2693b0fe
+def straightened(
+    ink: Ink,  # a line
+    straight: bool | None = None,  # None is where the line is long
+) -> Ink:
+    "A line without its slope, and with letters of a more even size, if that is wanted."
+    return even(straighten(ink)) if (len(ink.text) >= LONG if straight is None else straight) else ink
+
 # %% ../nbs/50_sampling.ipynb #65871f36
 def write(
     model: InkModel,  # from `load_model`
@@ -514,6 +523,7 @@ def write(
     seed: int = 0,  # same seed, same ink; several lines take consecutive seeds
     prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5)
     hand: int | str | None = None,  # instead of a prime: the number or the name of a shipped hand, see `list_hands`
+    straight: bool | None = None,  # whether the line is made level; None is where it is long, see `straightened`
     **settings,  # others of `Settings`: `stop="paper"`, `retry=2`, ...
 ) -> Ink | list[Ink]:  # one for one text, a list for a list
     "Write `text` by hand; a `LineTrouble` warns of a line that went wrong."
@@ -526,7 +536,7 @@ def write(
     for sample in samples:
         if sample.trouble:
             warnings.warn(LineTrouble(_words_of_trouble(sample)), stacklevel=2)
-    inks = [sample.ink for sample in samples]
+    inks = [straightened(sample.ink, straight) for sample in samples]
     return inks[0] if isinstance(text, str) else inks
 
 # %% ../nbs/50_sampling.ipynb #31-043

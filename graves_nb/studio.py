@@ -206,7 +206,7 @@ def make_results(
 ) -> None:
     "What comes of it."
     studio.view = LineView(files=[list(each) for each in FILES])
-    studio.code = widgets.Textarea(description="in Python", rows=5, layout=dict(width="auto"), hand=dict(description_width="initial"))
+    studio.code = widgets.Textarea(description="in Python", rows=5, layout=dict(width="auto"), style=dict(description_width="initial"))
     studio.file = field(widgets.Text, "file", value="line.svg")
     studio.save_button = button("Save", "write the line to the file: .svg, .png or .inkml", "save")
     studio.saved = Message()
@@ -327,10 +327,10 @@ def draw_lines(studio: View, jobs: list[Job]) -> None:
     room = max(expected_width(model, job.text) for job in jobs)
     view.send(dict(kind="begin", room=room, first=0, rows=len(jobs)))
     for part in stream(model, jobs, trace=True, growing=True, together=TOGETHER):
-        row = part.job.label
-        rows[row] = part
+        place = part.job.label
+        rows[place] = part
         if not part.done:
-            new[row] += part.points.round(2).tolist()
+            new[place] += part.points.round(2).tolist()
         if time.monotonic() - shown > EVERY:
             send_points(view, new)
             shown = time.monotonic()
@@ -343,10 +343,10 @@ def draw_lines(studio: View, jobs: list[Job]) -> None:
 
 def send_points(view, new):
     "What is new of each row."
-    for row, points in new.items():
+    for place, points in new.items():
         if points:
-            view.send(dict(kind="grow", row=row, points=points))
-            new[row] = []
+            view.send(dict(kind="grow", row=place, points=points))
+            new[place] = []
 
 
 def show_samples(studio: View, samples: list[Sample]) -> None:
