@@ -10,7 +10,7 @@ __all__ = ['Studio', 'LineView', 'InkPad', 'InkChoice', 'StrokePlayer', 'Mixture
 # %% ../nbs/69_widgets.ipynb #69-002
 from .explorers import LineView, MixtureExplorer, WindowExplorer
 from .monitor import TrainingMonitor
-from .pad import InkPad, StrokePlayer
+from .pad import InkChoice, InkPad, StrokePlayer
 from graves_nb.steps import (
     linked_figure,
     mixture_ellipses,
