@@ -31,6 +31,7 @@ class Command(NamedTuple):
     prepare: Callable[[Path], None]  # puts what it reads into a folder
     arguments: Callable[[Path], list[str]]  # for that folder, at the first start and after a kill
     results: Callable[[Path], dict]  # what counts of what is there at the end
+    refuses: bool = False  # to begin where its output is there; then a kill came too late, and the work is done
 
 
 # ---------------------------------------------------------------- commands
@@ -119,7 +120,7 @@ COMMANDS = {
     "train": Command(own_ink, train, trained),
     "write --from": Command(lines_of_text, write, written),
     "compress": Command(text_to_compress, compress, written),
-    "decompress": Command(text_to_decompress, decompress, written),
+    "decompress": Command(text_to_decompress, decompress, written, refuses=True),
     "data": Command(archive, data, cached),
 }
 
@@ -137,14 +138,14 @@ def child(arguments: list[str]) -> None:
 
 
 def start(command: Command, folder: Path, seconds: float | None = None) -> bool:
-    "Run a command; whether it came to its end before it was killed, after so many seconds. A fork spares the imports."
+    "Run a command; whether its work was done before it was killed, after so many seconds. A fork spares the imports."
     process = get_context("fork").Process(target=child, args=(command.arguments(folder),))
     process.start()
     process.join(seconds)
     if process.exitcode is None:
         process.kill()
         process.join()
-        return False
+        return command.refuses and (folder / "out").exists()
     assert process.exitcode == 0, f"{command.arguments(folder)} ended with {process.exitcode}"
     return True
 

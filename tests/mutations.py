@@ -1,5 +1,6 @@
 """Ways to spoil a document, each chosen by chance: bytes, values of JSON, and what functions are called with."""
 
+import copy
 import json
 from random import Random
 
@@ -195,7 +196,7 @@ def swap(document, chance: Random):
         path = chance.choice(places_in(document))
         if not path:
             if chance.random() < 0.2:
-                return chance.choice(VALUES)
+                return copy.deepcopy(chance.choice(VALUES))
             continue
         holder = document
         for key in path[:-1]:
@@ -204,11 +205,13 @@ def swap(document, chance: Random):
             case 0:
                 del holder[path[-1]]
             case 1 if isinstance(holder, dict):
-                holder[chance.choice(("x", "n_layers", "hidden_size", "points_per_char"))] = chance.choice(VALUES)
+                holder[chance.choice(("x", "n_layers", "hidden_size", "points_per_char"))] = copy.deepcopy(
+                    chance.choice(VALUES)
+                )
             case 2 if isinstance(holder, list):
                 holder *= chance.choice((0, 2, 3))
             case _:
-                holder[path[-1]] = chance.choice(VALUES)
+                holder[path[-1]] = copy.deepcopy(chance.choice(VALUES))
     return document
 
 

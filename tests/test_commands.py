@@ -1,5 +1,7 @@
 """Every command that the README and the docs show runs, and what people bring works or is refused in one clear line."""
 
+import base64
+import io
 import re
 import shlex
 import shutil
@@ -10,8 +12,14 @@ import time
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
+from browser import chromium, tab
 from commands import Commands
+from legibility import compare, letters
+from PIL import Image, ImageOps
+from pypdfium2 import PdfDocument
+from rapidocr_onnxruntime import RapidOCR
 
 from graves_nb.ink import Ink
 
@@ -90,14 +98,57 @@ def test_pages_show_commands():
     assert [start for start in unused if start not in ("graves bench", "graves lab")] == []
 
 
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def reader():
+    return RapidOCR(intra_op_num_threads=1, inter_op_num_threads=1)
+
+
+def photographed(path, browser):
+    "A picture as a person sees it, on white, cut to what is on it."
+    if path.suffix == ".pdf":
+        image = PdfDocument(path)[0].render(scale=3).to_pil()
+    else:
+        with tab(browser, width=1200, height=1700, device_scale_factor=2) as page:
+            kind = {".svg": "svg+xml", ".png": "png"}[path.suffix]
+            source = f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+            page.set_content(
+                f'<body style="margin: 0; background: white"><img style="max-width: 1200px" src="{source}">'
+            )
+            image = Image.open(io.BytesIO(page.screenshot()))
+    image = image.convert("L").point(lambda v: v if v < 150 else 255)  # rulers are pale
+    left, top, right, bottom = image.point(lambda v: 255 * (v < 200)).getbbox()
+    return ImageOps.expand(image.crop((left, top, right, bottom)), 30, 255)
+
+
+def read_lines(image, reader):
+    "What a recogniser makes of a picture: its lines are cut apart where rows of it are empty."
+    rows = np.flatnonzero((np.asarray(image) < 200).any(axis=1))
+    lines = [line for line in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1) if len(line) > 9]  # else dots
+    cut = [ImageOps.expand(image.crop((0, line[0], image.width, line[-1] + 1)), 20, 255) for line in lines]
+    return " ".join(reader(np.asarray(line.convert("RGB")), use_det=False, use_cls=False)[0][0][0] for line in cut)
+
+
 @pytest.mark.parametrize("words", [w for w, _ in SHOWN if not reason(w)], ids=shlex.join)
-def test_what_the_pages_show_runs(graves, desk, words):
+def test_what_the_pages_show_runs(graves, desk, words, request):
     if words[1] == "decompress":
         graves("compress", words[2].removesuffix(".graves"), "-o", words[2], cwd=desk)
     if words[1] == "data":
         graves("write", "--from", "lines.txt", "-o", words[2], cwd=desk)
     run = graves(*words[1:], cwd=desk, stdin=b"read from a pipe\n")
     assert run.returncode == 0, run.stderr
+    made = desk / words[words.index("-o") + 1] if "-o" in words else desk
+    if words[1] == "write" and made.suffix in (".svg", ".png", ".pdf"):  # somebody looks at it
+        text = "read from a pipe" if words[2] == "-" else words[2]
+        image = photographed(made, request.getfixturevalue("browser"))
+        reading = compare(text, read_lines(image, request.getfixturevalue("reader")))
+        print(f"{reading.edits} of {len(letters(text))}: {text!r} is read as {reading.read!r}")
+        assert reading.edits <= len(letters(text)) / 2
 
 
 @pytest.mark.parametrize("words", [w for w, _ in SHOWN if reason(w)], ids=shlex.join)
