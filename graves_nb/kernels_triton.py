@@ -73,7 +73,8 @@ def clamp(x, p: tl.constexpr):
     if p.clip is None:
         return x
     else:
-        return tl.minimum(tl.maximum(x, -p.clip), p.clip)
+        limit = tl.full(x.shape, p.clip, x.dtype)
+        return tl.minimum(tl.maximum(x, -limit), limit)
 
 
 @triton.jit
