@@ -1,4 +1,4 @@
-"""Kernels are compiled for cards that are not here, and ask for no more than those have: what an interpreter cannot tell."""
+"""Kernels are compiled for cards that are not here, and fit them: what an interpreter cannot tell."""
 
 import sys
 
