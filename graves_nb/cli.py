@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['app', 'DYNAMIC_RATE', 'MOST', 'NEATEST', 'MODEL', 'STUDIO', 'main', 'write', 'sample', 'train', 'evaluate',
-           'compress', 'decompress', 'lab', 'export', 'bench', 'bench_there', 'data', 'recipes', 'models']
+           'compress', 'decompress', 'lab', 'export', 'bench', 'data', 'recipes', 'models']
 
 # %% ../nbs/71_cli.ipynb #52-002
 import json
@@ -715,7 +715,7 @@ def bench(
         check_target(file)
     told = lambda name: typer.echo(f"measuring: {name}", err=True)  # noqa: E731
     if device is not None:
-        return bench_there(device, quick, told, json_file, figure)
+        return _bench_there(device, quick, told, json_file, figure)
     result = measure_all(quick, told)
     if json_file is not None:
         send(json.dumps(result, indent=1).encode() + b"\n", json_file)
@@ -724,7 +724,7 @@ def bench(
     typer.echo(describe(result))
 
 
-def bench_there(device, quick, told, json_file, figure) -> None:
+def _bench_there(device, quick, told, json_file, figure) -> None:
     "Figures of one device."
     import torch
 

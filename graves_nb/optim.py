@@ -135,7 +135,7 @@ class GateMuon(torch.optim.Optimizer):
         loss = _call(closure)
         gates, rest = self.param_groups
         rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-        for i, p in enumerate(gates["params"]):
+        for p in gates["params"]:
             state = self.state[p]
             if not state:
                 state["average"] = torch.zeros_like(p)

@@ -961,7 +961,7 @@ def train_batches(
     signals: list[int],  # that came
 ) -> bool:  # whether it was stopped before the end of the run
     "Update after update."
-    p, clock, trainer.stopping = trainer.progress, Clock(trainer), False
+    clock, trainer.stopping = Clock(trainer), False
     if has_ended(trainer):
         return False
     with contextlib.closing(batches_of(trainer)) as batches:
