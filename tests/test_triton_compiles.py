@@ -24,7 +24,6 @@ def arguments_of(name, factors):
     from graves_nb import kernels_triton as kernels
 
     weights = kernels.Weights(factors, FLOAT, NONE if name in LSTM else FLOAT)
-    sizes = kernels.Sizes(*["i32"] * 4)
     text, there = kernels.Text(WHOLE, FLOAT), dict(weights=weights)
     room = dict(
         lstm_forward=(WHOLE, factors, NONE, NONE, NONE),
@@ -32,7 +31,7 @@ def arguments_of(name, factors):
         window_forward=(WHOLE, factors, NONE, FLOAT, factors),
         window_backward=(WHOLE, factors, FLOAT, FLOAT, NONE),
     )[name]
-    rest = dict(room=kernels.Room(*room), sizes=sizes, p=NONE)
+    rest = dict(room=kernels.Room(*room), numbers=WHOLE, p=NONE)
     if name == "lstm_forward":
         return dict(tape=LSTMTape(*[FLOAT] * 3)) | there | rest
     if name == "lstm_backward":
