@@ -159,6 +159,12 @@ def try_kernel(device: torch.device) -> bool:
     return bool((tape.h[1].cpu() - one * (one * torch.ones(()).tanh()).tanh()).abs().max() < 1e-5)
 
 # %% ../nbs/36_backend_triton.ipynb #e360d2dd
+@functools.lru_cache(10_000)
+def numbers_on(device: torch.device, sizes: tuple) -> Tensor:  # whole numbers, (4,)
+    "Sizes where a kernel reads them: of the same sizes, the same memory."
+    return torch.tensor(sizes, dtype=torch.int32, device=device)
+
+
 def launch(kernel, arguments: tuple, sizes, plan: Plan) -> None:
     "Run a kernel over all lines."
     counter, blocks = arguments[-1].counter, plan.blocks
@@ -166,7 +172,7 @@ def launch(kernel, arguments: tuple, sizes, plan: Plan) -> None:
         groups = min(plan.together, -(-(sizes.batch - first) // blocks.rows))
         counter.zero_()
         kernel[(blocks.parts, groups)](
-            *arguments, sizes._replace(first=first), blocks, num_warps=plan.warps, num_stages=1, enable_fp_fusion=True,
+            *arguments, numbers_on(counter.device, sizes._replace(first=first)), blocks, num_warps=plan.warps, num_stages=1, enable_fp_fusion=True,
             launch_cooperative_grid=blocks.parts > 1,
         )  # fmt: skip
 

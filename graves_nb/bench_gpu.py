@@ -6,6 +6,7 @@
 __all__ = ['Setting', 'settings', 'update_cases', 'product_case', 'bench_device', 'about', 'describe_device']
 
 # %% ../nbs/75_bench_gpu.ipynb #229aff2c
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -108,11 +109,15 @@ def bench_device(
     quick: bool = False,  # small sizes: whether it runs, not how fast
     report: Callable[[str], None] = print,  # is told what is being measured
     repeats: int = 5,  # of each case
+    seconds: float = float("inf"),  # after which nothing else is begun
 ) -> dict:  # for JSON
     "Measure training on one device."
-    precisions, results, left_out = ("fp32", "bf16")[: 1 + has_fast_bf16()], [], []
+    precisions, results, left_out, begun = ("fp32", "bf16")[: 1 + has_fast_bf16()], [], [], time.monotonic()
     for name, setting in settings(quick).items():
         for batch in setting.batches:
+            if time.monotonic() - begun > seconds:
+                left_out.append(f"{name}, batch {batch}, for want of time")
+                continue
             report(f"{name}, batch {batch}")
             cases = [(case, fits(case)) for case in update_cases(name, setting, batch, device, precisions)]
             results += measure([case for case, room in cases if room], repeats)
@@ -145,5 +150,5 @@ def describe_device(
     for name, rate in rates.items():
         if other := rates.get(name.replace("graves_nb", "torch.nn.LSTM")) if "graves_nb" in name else None:
             lines.append(f"{name}: {rate / other:.2f} times torch.nn.LSTM")
-    lines += [f"{name}: no room on this device" for name in result["left_out"]]
+    lines += [f"left out, for want of room unless said otherwise: {name}" for name in result["left_out"]]
     return "\n".join(lines + ["small sizes: these figures say nothing"] * result["quick"])

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['app', 'DYNAMIC_RATE', 'MOST', 'NEATEST', 'MODEL', 'STUDIO', 'main', 'write', 'dataset', 'sample', 'train', 'evaluate',
-           'compress', 'decompress', 'lab', 'collect', 'export', 'bench', 'bench_there', 'data', 'recipes', 'models']
+           'compress', 'decompress', 'lab', 'collect', 'export', 'bench', 'data', 'recipes', 'models']
 
 # %% ../nbs/71_cli.ipynb #52-002
 import json
@@ -852,7 +852,7 @@ def bench(
         check_target(file)
     told = lambda name: typer.echo(f"measuring: {name}", err=True)  # noqa: E731
     if device is not None:
-        return bench_there(device, quick, told, json_file, figure)
+        return _bench_there(device, quick, told, json_file, figure)
     result = measure_all(quick, told)
     if json_file is not None:
         send(json.dumps(result, indent=1).encode() + b"\n", json_file)
@@ -861,7 +861,7 @@ def bench(
     typer.echo(describe(result))
 
 
-def bench_there(device, quick, told, json_file, figure) -> None:
+def _bench_there(device, quick, told, json_file, figure) -> None:
     "Figures of one device."
     import torch
 

@@ -38,7 +38,7 @@ def test_a_run_ahead_and_unread_is_the_same_run(tmp_path, monkeypatch, config):
     assert all(map(torch.equal, weights(plain), weights(other))) and not other.unread
     logs = [[json.loads(line) for line in open(tmp_path / d / "log.jsonl")] for d in ("plain", "other")]
     for one, two in zip(*logs, strict=True):
-        assert one.get("nats") == pytest.approx(two.get("nats"), rel=1e-5)
+        assert one.get("nats", 0) == pytest.approx(two.get("nats", 0), rel=1e-5)
         assert one.get("valid_nats_per_point") == two.get("valid_nats_per_point")
 
 
