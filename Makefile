@@ -18,8 +18,8 @@ demo: $(VENV)/run  ## write a line of handwriting with the shipped model
 	@echo "$(CURDIR)/demo.png"
 	@echo "$(CURDIR)/demo.svg"
 
-test: $(VENV)/test notebooks lint  ## all that continuous integration runs
-	$(BIN)/python -m pytest
+test: $(VENV)/test notebooks lint  ## all that continuous integration runs, two files at a time; notebooks first: the site is made of their runs
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder nbs tests
 
 notebooks: $(VENV)/dev  ## fail where the notebooks and graves_nb/ disagree, or a notebook is not clean
 	@$(BIN)/python tools/check_notebooks.py

@@ -21,7 +21,9 @@ setup(
     keywords=cfg["keywords"],
     python_requires=f">={cfg['min_python']}",
     packages=[cfg["lib_name"]],
-    package_data={cfg["lib_name"]: ["models/*/*", "styles/*", "results/*", "kernels/*", "js/*", "lab/*/*.json", "lab/*/static/*"]},
+    package_data={
+        cfg["lib_name"]: ["models/*/*", "styles/*", "results/*", "kernels/*", "js/*", "lab/*/*.json", "lab/*/static/*"]
+    },
     install_requires=cfg["requirements"].split(),
     extras_require=extras,
     entry_points={"console_scripts": cfg["console_scripts"].split("\n")},

@@ -38,6 +38,9 @@ GUIDES = (
     "paper",
     "training",
     "own_ink",
+    "pages",
+    "plotters",
+    "datasets",
     "gpus",
     "widgets",
     "speed",
@@ -76,7 +79,8 @@ def vendor(folder: Path) -> None:
 
 def live(folder: Path) -> None:
     "What the page that writes needs: the network, all else there is to know as JSON; and the line of the first page."
-    from graves_nb.export import animated_svg, export_onnx
+    from graves_nb.export import export_onnx
+    from graves_nb.ink import animated_svg
     from graves_nb.pretrained import DEFAULT_MODEL, MODELS, list_hands, load_hand, load_model
     from graves_nb.sampling import prime_offsets, write
 

@@ -139,14 +139,14 @@ class CBackend(TorchBackend):
         steps, batch, n = given.h_out.shape
         sizes, packed = (steps, batch, n, native.KINDS[loop.dtype]), native.pack(loop.recurrent.t(), loop.dtype)
         dgates, dh, memory = torch.empty_like(tape.gates), torch.zeros_like(tape.h[0]), torch.empty_like(tape.gates[0])
-        parts = dh.new_zeros(batch, 7, n)  # one for each thread, whoever that is: the one of its first row
+        parts = dh.new_zeros(batch, 3, n)  # one for each thread, whoever that is: the one of its first row
 
         def work(a, b):
             tensors = tape.gates, dgates, tape.c, dh, given.h_out, given.c, packed, loop.peephole, parts[a]
             call("lstm_backward", a, b, *sizes, *tensors, _limit(loop), memory)
 
         native.share_rows(batch, work)
-        return LoopDerivatives(dgates, dh, parts[:, :3].sum(0))
+        return LoopDerivatives(dgates, dh, parts.sum(0))
 
     def window_forward(
         self,
@@ -172,7 +172,7 @@ class CBackend(TorchBackend):
             return super().window_backward(tape, loop, given)
         sizes, batch = _window_sizes(tape, loop), tape.gates.shape[1]
         dgates, dp, memory = torch.empty_like(tape.gates), torch.empty_like(tape.p), torch.empty_like(tape.gates[0])
-        dhw, dkappa, parts = torch.zeros_like(tape.hw[0]), torch.zeros_like(tape.kappa[0]), tape.c.new_zeros(batch, 7, tape.c.shape[-1])
+        dhw, dkappa, parts = torch.zeros_like(tape.hw[0]), torch.zeros_like(tape.kappa[0]), tape.c.new_zeros(batch, 3, tape.c.shape[-1])
         packed = native.pack(loop.recurrent.t(), loop.dtype), native.pack(loop.window.t())
         there, carried = (tape.gates, dgates, tape.c, tape.p, tape.kappa), (dp, dhw, given.h_out, given.w_out, given.c, dkappa)
 
@@ -181,7 +181,7 @@ class CBackend(TorchBackend):
             call("window_lstm_backward", a, b, *sizes, *tensors, _limit(loop), memory)
 
         native.share_rows(batch, work)
-        return LoopDerivatives(dgates, dhw, parts[:, :3].sum(0), dp, dkappa)
+        return LoopDerivatives(dgates, dhw, parts.sum(0), dp, dkappa)
 
 
     def draw(

@@ -41,15 +41,27 @@ class InkBatch(NamedTuple):
         self,
         device: torch.device,  # where it is to be
     ) -> "InkBatch":
-        "The batch on another device."
-        text = None if self.text is None else TextBatch(*(t.to(device) for t in self.text))
-        return InkBatch(*(t.to(device) for t in self[:3]), text)
+        "The batch on another device, which need not be waited for where it comes from pinned memory."
+        return changed(self, lambda t: t.to(device, non_blocking=t.is_pinned()))
+
+    def pinned(self) -> "InkBatch":
+        "The batch in memory that a card fetches from by itself."
+        return changed(self, Tensor.pin_memory)
 
     def lines(self) -> list["InkBatch"]:
         "Each line as a batch of its own, without padding."
         return [line_of(self, i) for i in range(self.mask.shape[1])]
 
 # %% ../nbs/42_batches.ipynb #53fd0333
+def changed(
+    batch: InkBatch,
+    change: Callable[[Tensor], Tensor],
+) -> InkBatch:
+    "A batch whose tensors are others."
+    text = None if batch.text is None else TextBatch(*map(change, batch.text))
+    return InkBatch(*map(change, batch[:3]), text)
+
+
 def line_of(
     batch: InkBatch,
     i: int,  # which

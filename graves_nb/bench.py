@@ -78,7 +78,7 @@ class TorchSynthesis(nn.Module):
     def _first(self, x, text):
         "The first layer and the window, step by step."
         letters = nn.functional.one_hot(text.index, self.config.n_chars).to(x.dtype) * text.mask.unsqueeze(-1)
-        u = torch.arange(1, letters.shape[1] + 1, dtype=x.dtype)
+        u = torch.arange(1, letters.shape[1] + 1, dtype=x.dtype, device=x.device)
         w, kappa, state, seen = x.new_zeros(x.shape[1], self.config.n_chars), 0.0, None, []
         for offset in x:
             state = self.cell(torch.cat([offset, w], dim=-1), state)
@@ -136,7 +136,7 @@ def update(
 ) -> float:  # the loss, nats
     "What an update costs, but for the optimiser: the loss and its gradient."
     network.zero_grad(set_to_none=True)
-    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
         y = network(x, text).y
     loss = network.head.loss(y.float(), target).sum()
     loss.backward()

@@ -4,21 +4,19 @@
 
 # %% auto #0
 __all__ = ['MAGIC', 'PREFIX', 'STREAM_BYTES', 'MOST_STREAMS', 'STREAM_LIMIT', 'LENGTH', 'CompressedFileError', 'compress',
-           'read_header', 'decompress', 'check_target']
+           'read_header', 'decompress']
 
 # %% ../nbs/53_compression.ipynb #35-002
 import hashlib
 import importlib
 import json
 import math
-import os
 import platform
 import reprlib
 import struct
 from collections.abc import Generator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import fields
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -43,8 +41,9 @@ def stream_starts(
 
 def _predictions(model, sizes, dynamic, length) -> Generator[np.ndarray, np.ndarray, None]:
     "Yields probabilities (streams still going, symbols), is sent what came; `sizes` are those of the streams."
-    network, sizes = model.network, torch.from_numpy(sizes)
-    last, state, steps = torch.full(sizes.shape, NULL), None, int(sizes.max())
+    network, steps, device = model.network, int(sizes.max()), model.network.output.weight.device
+    sizes = torch.from_numpy(sizes).to(device)
+    last, state = torch.full(sizes.shape, NULL, device=device), None
     with ExitStack() as stack:
         learn = None if dynamic is None else stack.enter_context(adapting(network, dynamic))
         state = network.initial_state(last)
@@ -56,10 +55,10 @@ def _predictions(model, sizes, dynamic, length) -> Generator[np.ndarray, np.ndar
                     likely = network.head.mean(y)
                 inputs.append(last)
                 last, going = torch.zeros_like(last), t < sizes
-                last[going] = torch.from_numpy((yield likely[going].numpy()).astype(np.int64))
+                last[going] = torch.from_numpy((yield likely[going].cpu().numpy()).astype(np.int64)).to(device)
                 targets.append(last)
             if learn is not None:
-                mask = torch.arange(start, start + len(inputs))[:, None] < sizes
+                mask = torch.arange(start, start + len(inputs), device=device)[:, None] < sizes
                 piece = TextPiece(torch.stack(inputs), torch.stack(targets), mask, False)
                 y, _ = read_piece(network, piece, before)
                 nats = network.head.loss(y, piece.target).masked_fill(~mask, 0).sum() / mask.any(0).sum()
@@ -122,7 +121,7 @@ def model_digest(
     "What tells one set of weights from another."
     total = hashlib.sha256(json.dumps([config_dict(model.network.config), model.vocabulary.symbols]).encode())
     for weight in model.network.state_dict().values():
-        total.update(weight.detach().contiguous().numpy().tobytes())
+        total.update(weight.detach().cpu().contiguous().numpy().tobytes())
     return total.hexdigest()[:16]
 
 
@@ -416,17 +415,3 @@ def _checked(content, header):
     if hashlib.sha256(content).hexdigest() != header["sha256"]:
         raise CompressedFileError("what comes out is not what went in: sums come out differently here, or the file is damaged")
     return content
-
-# %% ../nbs/53_compression.ipynb #a9c02b4b
-def check_target(
-    path: str | Path,  # of a file that is to be written
-) -> Path:
-    "The path, if a new file may be put there; an `OSError` says why not, before any work is done."
-    path = Path(path)
-    if path.exists():
-        raise FileExistsError(f"{path} is there already: say another place")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise PermissionError(f"nothing may be written to {path.parent}")
-    return path

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LAYERS', 'HEADS', 'LAYER_PARTS', 'HEAD_PARTS', 'LATER', 'BACKENDS', 'Output', 'map_state', 'state_tensors', 'Part',
            'Layer', 'run_steps', 'check_parts', 'register_layer', 'register_head', 'find_layer', 'find_head',
-           'config_dict', 'only_backends', 'find_backend']
+           'config_dict', 'only_backends', 'find_backend', 'why_not']
 
 # %% ../nbs/20_contracts.ipynb #2e149bd5
 import contextlib
@@ -168,7 +168,11 @@ def config_dict(
     return {name: value for name, value in asdict(config).items() if name not in left_out}
 
 # %% ../nbs/20_contracts.ipynb #2dcc13c4
-BACKENDS = {"c": "graves_nb.backend_c", "torch": "graves_nb.backend_torch"}  # modules that hold a `BACKEND`, in order of preference
+BACKENDS = {  # modules that hold a `BACKEND`, in order of preference
+    "c": "graves_nb.backend_c",
+    "triton": "graves_nb.backend_triton",
+    "torch": "graves_nb.backend_torch",
+}
 _allowed = [None]  # names of the backends that may be used, the last entry counts; None is all
 
 
@@ -196,6 +200,28 @@ def find_backend(
         if all(part.equations in backend.equations for part in parts) and backend.serves(x) and _alike(x, parts):
             return backend
     return None
+
+
+def why_not(
+    x: Tensor,  # what is to be computed with, of any shape
+    *parts: Part,  # what is to be computed
+) -> dict[str, str]:  # by name of each backend, in order of preference: why it is not asked; empty for the first that serves
+    "Which backend serves, and why those before it do not."
+    faults = {}
+    for name in BACKENDS if _allowed[-1] is None else _allowed[-1]:
+        backend = importlib.import_module(BACKENDS[name]).BACKEND
+        unknown = [part.equations or type(part).__name__ for part in parts if part.equations not in backend.equations]
+        if unknown:
+            faults[name] = f"it does not know {', '.join(unknown)}"
+        elif not backend.serves(x):
+            fault = getattr(backend, "fault", lambda _: "")(x)
+            faults[name] = fault or f"it does not serve {x.dtype} on {x.device.type}".replace("torch.", "")
+        elif not _alike(x, parts):
+            faults[name] = "weights are of another type, or elsewhere"
+        else:
+            faults[name] = ""
+            break
+    return faults
 
 
 def _alike(x, parts):

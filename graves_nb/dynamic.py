@@ -109,7 +109,7 @@ def gradient_squares(
     weights, state, count = list(model.network.parameters()), None, 0
     squares = [torch.zeros_like(w) for w in weights]
     for piece in islice(pieces, limit):
-        nats, state = piece_nats(model.network, piece, state)
+        nats, state = piece_nats(model.network, piece.to(weights[0].device), state)
         for s, g in zip(squares, torch.autograd.grad(piece_loss(nats, piece), weights), strict=True):
             s.addcmul_(g, g)
         count += 1

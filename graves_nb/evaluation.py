@@ -76,7 +76,7 @@ def ink_sums(
     sums = np.array([0, 0, batch.mask.sum().item(), len(inks)], float)
     for piece, y in judged(network, batch, steps):
         gap = (network.head.mean(y) - piece.target[..., :2]).square().sum(-1).masked_fill(~piece.mask, 0)
-        sums[:2] += [masked_nats(network.head, y, piece).double().sum().item(), gap.double().sum().item()]
+        sums[:2] += [masked_nats(network.head, y, piece).cpu().double().sum().item(), gap.cpu().double().sum().item()]
     return sums
 
 
@@ -124,7 +124,7 @@ def sequence_losses(
                 y, state = read_piece(network, piece, state)
                 nats = masked_nats(network.head, y, piece)
             wrong = (network.head.mean(y).argmax(-1) != piece.target) & piece.mask
-            yield SequenceLoss(nats.double().sum().item(), int(wrong.sum()), int(piece.mask.sum()))
+            yield SequenceLoss(nats.detach().cpu().double().sum().item(), int(wrong.sum()), int(piece.mask.sum()))
             if learn is not None:
                 learn(piece_loss(nats, piece))
 

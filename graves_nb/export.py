@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from .alphabet import Alphabet, TextBatch
 from .contracts import config_dict
 from .files import replacing
-from .ink import Ink, OffsetScaler, animated_svg
+from .ink import Ink, OffsetScaler
 from .lstm import LSTMState, lstm_cell
 from .mixture import MixtureHead
 from .model import Model, ModelFileError

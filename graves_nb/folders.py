@@ -22,11 +22,12 @@ from tqdm.auto import tqdm
 from .checks import as_seed
 from .contracts import config_dict
 from .files import replacing
+from .hands import LONG
 from .ink import Ink
 from .inkml import inkml_of
 from .model import InkModel
 from .pictures import Picture, pdf_of, png_of, svg_of
-from .sampling import Job, stream
+from .sampling import Job, stream, straightened
 from .texts import FOLDINGS, Folded, Replacement, UnwritableText, name_of_source, read_lines, unwritable_message, writable
 
 # %% ../nbs/74_folders.ipynb #02a1400a
@@ -38,6 +39,7 @@ class How:
     prime: Ink | None = None  # ink with its text: whose hand to write in (sec. 5.5)
     stop: str = "finish"  # "paper" ends a line as soon as the window has passed its text (sec. 5.3), "finish" with its last letter
     retry: int = 0  # how often a line that failed is written again, with another seed
+    straight: bool | None = None  # whether lines are made level; None is where they are long
 
 # %% ../nbs/74_folders.ipynb #3df49811
 LONGEST = 5000  # characters of a line
@@ -53,7 +55,7 @@ def written(
         raise ValueError(f"writing takes a synthesis model, and this is a {model.kind} model, which reads no text: graves sample draws from it")
     asked = (Job(text, seed, how.prime, label=label) for label, text, seed in jobs)
     for sample in stream(model, asked, bias=how.bias, stop=how.stop, retry=how.retry, fold=False):
-        yield sample.job.label, sample.ink, sample.trouble
+        yield sample.job.label, straightened(sample.ink, how.straight), sample.trouble
 
 # %% ../nbs/74_folders.ipynb #5e462fc8
 def symbols_of(model: InkModel) -> dict:
@@ -144,7 +146,8 @@ def hand_mark(prime: Ink | None) -> str:
 def mark_of(job: Piece, model: str, plan: Plan, how: How) -> str:
     "How a file is made, in one line: what can be read, and a digest of all of it."
     looks = "" if plan.kind == "inkml" else repr(sorted(asdict(plan.picture).items()))
-    made = repr((job.text, job.seed, how.bias, model, hand_mark(how.prime), how.stop, how.retry, plan.kind, looks))
+    straight = ["straight"] * (how.straight is True or how.straight is None and len(job.text) >= LONG)
+    made = repr((job.text, job.seed, how.bias, model, hand_mark(how.prime), how.stop, how.retry, plan.kind, looks, *straight))
     return f"graves_nb seed={job.seed} bias={how.bias:g} model={model} made={hashlib.sha256(made.encode()).hexdigest()[:16]}"
 
 # %% ../nbs/74_folders.ipynb #3fc1ae32

@@ -56,15 +56,16 @@ def record_gates(
     layers = model.network.layers
     if not 1 <= layer <= len(layers):
         raise ValueError(f"the network has layers 1 to {len(layers)}, not {layer}")
-    trace, x = trace_ink(model, ink), null_first(torch.as_tensor(model.scaler.normalise(ink.offsets())))[:, 0]
+    trace, like = trace_ink(model, ink), next(model.network.parameters())
+    x = null_first(torch.as_tensor(model.scaler.normalise(ink.offsets())))[:, 0].to(like)
     seen = x.new_zeros(len(x), 0)
     if trace.phi is not None:
-        seen = trace.phi @ F.one_hot(model.encode(ink.text), model.network.config.n_chars).to(x.dtype)
+        seen = trace.phi.to(like) @ F.one_hot(model.encode(ink.text), model.network.config.n_chars).to(like)
     before = torch.cat([torch.zeros_like(seen[:1]), seen[:-1]])
     found = layer_gates(layers[0], torch.cat([x, before], dim=1))
     for above in layers[1:layer]:
         found = layer_gates(above, torch.cat([x, seen, found.hidden], dim=1))
-    return found
+    return Gates(*(part.cpu() for part in found))
 
 # %% ../nbs/62_gates.ipynb #40-077
 def liveliest(

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .contracts import Part, register_head
+from .contracts import Part, find_backend, register_head
 
 # %% ../nbs/23_mixture.ipynb #12-005
 class MixtureParameters(NamedTuple):
@@ -158,13 +158,39 @@ class _MixtureLoss(torch.autograd.Function):
         y, x, gamma = ctx.saved_tensors
         return _loss_derivatives(split_outputs(y), x, gamma).mul_(grad.unsqueeze(-1)), None
 
+# %% ../nbs/23_mixture.ipynb #117ad9cf
+class _LossPart(Part):
+    "What a backend is asked for that has the loss in one kernel."
+
+    equations = "mixture-loss"
+
+
+_LOSS = _LossPart()
+
+
+class _FastLoss(torch.autograd.Function):
+    "The loss and its derivatives by a backend."
+
+    @staticmethod
+    def forward(ctx, y, x, backend):
+        loss, derivatives = backend.mixture_losses(y, x)
+        ctx.save_for_backward(derivatives)
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        (derivatives,) = ctx.saved_tensors
+        return derivatives * grad.unsqueeze(-1), None, None
+
 # %% ../nbs/23_mixture.ipynb #12-041
 def mixture_loss(
     y: Tensor,  # network outputs, (..., 1 + 6 M)
     x: Tensor,  # targets: offsets with their end-of-stroke flag, (..., 3)
 ) -> Tensor:  # nats, (...)
     "The loss of each point, (26), with the paper's closed-form derivatives."
-    return _MixtureLoss.apply(y, x)
+    fast = find_backend(y, _LOSS)
+    return _MixtureLoss.apply(y, x) if fast is None else _FastLoss.apply(y, x, fast)
 
 # %% ../nbs/23_mixture.ipynb #12-052
 def random_draws(

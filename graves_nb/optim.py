@@ -66,17 +66,29 @@ def _rmsprop_(p, state, lr, decay, momentum, eps):
 
 # %% ../nbs/41_optim.ipynb #21-025
 def orthogonalise(
-    x: Tensor,  # any matrix, (rows, columns)
+    x: Tensor,  # any matrix, (rows, columns), or several, (matrices, rows, columns)
     steps: int = 5,  # Newton-Schulz iterations
     dtype: torch.dtype | None = None,  # of its products; None is that of the matrix
 ) -> Tensor:  # of that type, the same shape, singular values near 1
     "The nearest matrix whose singular values are all about 1, by a quintic Newton-Schulz iteration."
+    if x.dim() == 3:
+        return _orthogonal_batch(x, steps, dtype)
     wide = x.shape[0] <= x.shape[1]
     x = ((x if wide else x.t()) / (x.norm() + 1e-12)).to(dtype or x.dtype)
     for _ in range(steps):
         gram = x @ x.t()
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
     return x if wide else x.t()
+
+
+def _orthogonal_batch(x, steps, dtype):
+    "Many matrices of one shape in as many products as one takes."
+    wide = x.shape[1] <= x.shape[2]
+    x = ((x if wide else x.mT) / (x.norm(dim=(1, 2), keepdim=True) + 1e-12)).to(dtype or x.dtype)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
+    return x if wide else x.mT
 
 # %% ../nbs/41_optim.ipynb #21-031
 def gate_blocks(
@@ -123,14 +135,14 @@ class GateMuon(torch.optim.Optimizer):
         loss = _call(closure)
         gates, rest = self.param_groups
         rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-        for i, p in enumerate(gates["params"]):
+        for p in gates["params"]:
             state = self.state[p]
             if not state:
                 state["average"] = torch.zeros_like(p)
             state["average"].lerp_(p.grad, 1 - gates["momentum"])
             p.grad.lerp_(state["average"], gates["momentum"])
-            if i % world == rank:
-                _orthogonal_gates_(p.grad, self.blocks[i], self.dtype)
+        own = range(rank, len(self.blocks), world)
+        _orthogonal_gates_([b for i in own for b in gates["params"][i].grad.chunk(self.blocks[i], dim=0)], self.dtype)
         for i, p in enumerate(gates["params"]):
             if world > 1:
                 dist.broadcast(p.grad, i % world)
@@ -140,10 +152,15 @@ class GateMuon(torch.optim.Optimizer):
         return loss
 
 # %% ../nbs/41_optim.ipynb #21-035
-def _orthogonal_gates_(grad, blocks, dtype):
-    "Each gate's block made orthogonal, and scaled so that a step is as long for any shape."
-    for block in grad.chunk(blocks, dim=0):
-        block.copy_(orthogonalise(block, dtype=dtype)).mul_(max(1.0, block.shape[0] / block.shape[1]) ** 0.5)
+def _orthogonal_gates_(blocks, dtype):
+    "Each gate's block made orthogonal, and scaled so that a step is as long for any shape; on a GPU all of a shape at once."
+    alike = {}
+    for i, block in enumerate(blocks):
+        alike.setdefault(i if block.device.type == "cpu" else block.shape, []).append(block)
+    for same in alike.values():
+        made = [orthogonalise(same[0], dtype=dtype)] if len(same) == 1 else orthogonalise(torch.stack(same), dtype=dtype)
+        for block, orthogonal in zip(same, made, strict=True):
+            block.copy_(orthogonal).mul_(max(1.0, block.shape[0] / block.shape[1]) ** 0.5)
 
 
 def _adam_(p, state, lr, beta2, beta1=0.9, eps=1e-8):

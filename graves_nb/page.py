@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from .checks import as_number, as_text, as_whole
-from .hands import straighten
 from .ink import Ink
 from .model import InkModel
 from .sampling import write
@@ -73,5 +72,5 @@ def write_page(
         raise ValueError("the text is empty: there is nothing to write")
     if prime is None and hand is None and len(lines) > 1:
         prime = choose_hand(model, text, bias, seed)
-    inks = iter(write(model, [line for line in lines if line], bias, seed, prime, hand))
-    return stack_lines([straighten(next(inks)) if line else None for line in lines], spacing)
+    inks = iter(write(model, [line for line in lines if line], bias, seed, prime, hand, True))
+    return stack_lines([next(inks) if line else None for line in lines], spacing)

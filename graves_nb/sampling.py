@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['STOPS', 'WIDEST', 'FEWEST', 'Job', 'Settings', 'text_to_write', 'adapt_ink', 'prime_offsets', 'fault_of_prime',
            'prepare_line', 'take_rows', 'null_first', 'Trace', 'LineTrouble', 'Sample', 'sample_of', 'Partial',
-           'stream', 'write_samples', 'write', 'trace_ink', 'sample_ink', 'Choice', 'stream_text', 'sample_text']
+           'stream', 'write_samples', 'straightened', 'write', 'trace_ink', 'sample_ink', 'Choice', 'stream_text',
+           'sample_text']
 
 # %% ../nbs/50_sampling.ipynb #31-002
 import codecs
@@ -27,7 +28,7 @@ from .contracts import map_state
 from .corpus import NULL
 from .drawing import draw_points, lines_apart
 from .endings import Ending, Line
-from .hands import POINTS_PER_CHARACTER, Hand, ink_of, measure_hand, rescale, spread, weigh, width_of
+from .hands import LONG, POINTS_PER_CHARACTER, Hand, even, ink_of, measure_hand, rescale, spread, straighten, weigh, width_of
 from .ink import MOST_POINTS, Ink, measurable
 from .model import InkModel, TextModel
 from .pretrained import load_hand
@@ -195,7 +196,12 @@ def begin_lines(network: nn.Module, lines: Sequence[Line], like: Tensor):
 
 def texts_of(lines: Sequence[Line], like: Tensor) -> TextBatch:
     "Their texts, where the network is."
-    batch = TextBatch.from_indices([line.text for line in lines])
+    return text_on([line.text for line in lines], like)
+
+
+def text_on(indices: Sequence[Tensor], like: Tensor) -> TextBatch:
+    "Texts as a batch, where a tensor is and of its type."
+    batch = TextBatch.from_indices(indices)
     return TextBatch(batch.index.to(like.device), batch.mask.to(like))
 
 # %% ../nbs/50_sampling.ipynb #3cb260c4
@@ -286,7 +292,7 @@ def take_steps(line: Line, points, finished, weights, trace) -> None:
 
 # %% ../nbs/50_sampling.ipynb #36103d48
 class Trace(NamedTuple):
-    "What a network expected, step by step: row t before it saw row t of the ink's offsets."
+    "What a network expected, step by step, on the processor: row t before it saw row t of the ink's offsets."
 
     outputs: Tensor  # raw outputs, (n, 1 + 6 M); `split_outputs` makes them a mixture, with or without the bias
     window: WindowParameters | None  # (n, K) each; None if the model knows no text
@@ -294,9 +300,9 @@ class Trace(NamedTuple):
 
 
 def _trace_of(outputs, window, n_chars):
-    "A trace by the rows of its parts."
-    window = WindowParameters(*window)
-    return Trace(outputs, window, window_phi(window, n_chars))
+    "A trace by the rows of its parts, on the processor."
+    window = WindowParameters(*(part.cpu() for part in window))
+    return Trace(outputs.cpu(), window, window_phi(window, n_chars))
 
 
 def _trace_of_line(line, n):
@@ -501,6 +507,14 @@ def _words_of_trouble(sample):
     "What is said of it."
     return f"{sample.job.text!r} of seed {sample.job.seed} went wrong: {sample.trouble}"
 
+# %% ../nbs/50_sampling.ipynb #2693b0fe
+def straightened(
+    ink: Ink,  # a line
+    straight: bool | None = None,  # None is where the line is long
+) -> Ink:
+    "A line without its slope, and with letters of a more even size, if that is wanted."
+    return even(straighten(ink)) if (len(ink.text) >= LONG if straight is None else straight) else ink
+
 # %% ../nbs/50_sampling.ipynb #65871f36
 def write(
     model: InkModel,  # from `load_model`
@@ -509,6 +523,7 @@ def write(
     seed: int = 0,  # same seed, same ink; several lines take consecutive seeds
     prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5)
     hand: int | str | None = None,  # instead of a prime: the number or the name of a shipped hand, see `list_hands`
+    straight: bool | None = None,  # whether the line is made level; None is where it is long, see `straightened`
     **settings,  # others of `Settings`: `stop="paper"`, `retry=2`, ...
 ) -> Ink | list[Ink]:  # one for one text, a list for a list
     "Write `text` by hand; a `LineTrouble` warns of a line that went wrong."
@@ -521,7 +536,7 @@ def write(
     for sample in samples:
         if sample.trouble:
             warnings.warn(LineTrouble(_words_of_trouble(sample)), stacklevel=2)
-    inks = [sample.ink for sample in samples]
+    inks = [straightened(sample.ink, straight) for sample in samples]
     return inks[0] if isinstance(text, str) else inks
 
 # %% ../nbs/50_sampling.ipynb #31-043
@@ -533,12 +548,13 @@ def trace_ink(
     "What a network expects at each of the ink's offsets while it reads the ink."
     if len(ink) < 2:
         raise ValueError(f"a trace needs ink of at least 2 points, this has {len(ink)}")
-    inputs = null_first(torch.as_tensor(model.scaler.normalise(ink.offsets())))
+    like = next(model.network.parameters())
+    inputs = null_first(torch.as_tensor(model.scaler.normalise(ink.offsets()))).to(like)
     if model.kind == "prediction":
-        return Trace(model.network(inputs)[0][:, 0], None, None)
+        return Trace(model.network(inputs)[0][:, 0].cpu(), None, None)
     if not ink.text:
         raise ValueError("the ink has no text: a synthesis model reads both, Ink.from_strokes(..., text='...')")
-    y, _, window = model.network(inputs, TextBatch.from_indices([model.encode(ink.text)]))
+    y, _, window = model.network(inputs, text_on([model.encode(ink.text)], like))
     return _trace_of(y[:, 0], [p[:, 0] for p in window], len(ink.text))
 
 # %% ../nbs/50_sampling.ipynb #1288dd25

@@ -88,7 +88,8 @@ def product_dtype(
 ) -> torch.dtype:
     "The type for matrix products: autocast's where autocast is on, else the tensor's own."
     kind = x.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+    on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return torch.get_autocast_dtype(kind) if on else x.dtype
 
 # %% ../nbs/31_sequence.ipynb #3b9f919f
 class _Linear(torch.autograd.Function):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LONGEST', 'WIDTH', 'expected_width', 'writing', 'lines_to_write', 'page_of', 'fault_of_alignment', 'sample_of_prime',
-           'call_text', 'forked_call', 'save_line', 'Studio']
+           'call_text', 'save_line', 'Studio']
 
 # %% ../nbs/67_studio.ipynb #67-002
 import base64
@@ -125,12 +125,12 @@ def call_text(
         before, whose = [f"prime = Ink.from_strokes({strokes}, text={prime.text!r})"], ", prime=prime"
     asked = f"load_model({model!r}), {text!r}, bias={bias:g}, seed={seed}{whose}"
     if forks and not page:
-        return forked_call(text, asked, forks, [*before, *([f"prime = load_hand({hand!r})"] if hand else [])])
+        return _forked_call(text, asked, forks, [*before, *([f"prime = load_hand({hand!r})"] if hand else [])])
     first = ["from graves_nb.ink import Ink"] if prime is not None else []
     return "\n".join([*first, "from graves_nb.pretrained import load_model", *lines, "", *before, f"{names}({asked})"])
 
 
-def forked_call(text, asked, forks, before):
+def _forked_call(text, asked, forks, before):
     "The Python that writes a line and has it go on another way."
     model, _, rest = asked.partition(", ")
     rest = rest.removeprefix(repr(text)).partition(", hand=")[0]
@@ -206,7 +206,7 @@ def make_results(
 ) -> None:
     "What comes of it."
     studio.view = LineView(files=[list(each) for each in FILES])
-    studio.code = widgets.Textarea(description="in Python", rows=5, layout=dict(width="auto"), hand=dict(description_width="initial"))
+    studio.code = widgets.Textarea(description="in Python", rows=5, layout=dict(width="auto"), style=dict(description_width="initial"))
     studio.file = field(widgets.Text, "file", value="line.svg")
     studio.save_button = button("Save", "write the line to the file: .svg, .png or .inkml", "save")
     studio.saved = Message()
@@ -327,10 +327,10 @@ def draw_lines(studio: View, jobs: list[Job]) -> None:
     room = max(expected_width(model, job.text) for job in jobs)
     view.send(dict(kind="begin", room=room, first=0, rows=len(jobs)))
     for part in stream(model, jobs, trace=True, growing=True, together=TOGETHER):
-        row = part.job.label
-        rows[row] = part
+        place = part.job.label
+        rows[place] = part
         if not part.done:
-            new[row] += part.points.round(2).tolist()
+            new[place] += part.points.round(2).tolist()
         if time.monotonic() - shown > EVERY:
             send_points(view, new)
             shown = time.monotonic()
@@ -343,10 +343,10 @@ def draw_lines(studio: View, jobs: list[Job]) -> None:
 
 def send_points(view, new):
     "What is new of each row."
-    for row, points in new.items():
+    for place, points in new.items():
         if points:
-            view.send(dict(kind="grow", row=row, points=points))
-            new[row] = []
+            view.send(dict(kind="grow", row=place, points=points))
+            new[place] = []
 
 
 def show_samples(studio: View, samples: list[Sample]) -> None:

@@ -29,6 +29,8 @@ TASK_PARTS = (
 class Task:
     "What a trainer trains on; one of your own adds `unit`, `figures`, `size`, `batches`, `loss`, `totals` and `scores`."
 
+    ahead = False  # whether batches are a function of the progress alone, so that a thread may make the next ones in time
+
     def bind(
         self,
         model,  # that is trained
@@ -153,7 +155,7 @@ def total_nats(
     device, nats = next(network.parameters()).device, 0.0
     for rows in bucket_batches([len(e.offsets) for e in examples], batch_size, generator=order):
         batch = collate([examples[i] for i in rows]).to(device)
-        nats += sum(masked_nats(network.head, y, piece).double().sum().item() for piece, y in judged(network, batch))
+        nats += sum(masked_nats(network.head, y, piece).cpu().double().sum().item() for piece, y in judged(network, batch))
     return torch.tensor([nats, sum(len(e.offsets) for e in examples), len(examples)], dtype=torch.float64)
 
 # %% ../nbs/43_tasks.ipynb #38fd4d3c
@@ -175,6 +177,7 @@ class InkTask(Task):
 
     unit = "points"
     figures = ("valid_nats_per_point", "valid_nats_per_line")
+    ahead = True
 
     def __init__(
         self,
@@ -313,7 +316,7 @@ def total_text_nats(
     for piece in pieces:
         piece = piece.share(rank, world).to(device)
         nats, state = piece_nats(network, piece, state)
-        total += torch.tensor([nats.double().sum().item(), piece.mask.sum().item()], dtype=torch.float64)
+        total += torch.tensor([nats.cpu().double().sum().item(), piece.mask.sum().item()], dtype=torch.float64)
     return total
 
 # %% ../nbs/43_tasks.ipynb #4fc2ebd4

@@ -131,10 +131,10 @@ def check_target(
     new: bool = False,  # whether a file of that name is in the way
 ) -> Path:
     "The path, if a file can be written there; an OSError says why not, before any work is done."
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, f"cannot write {path}: it is a folder")
     if new and path.exists():
         raise FileExistsError(errno.EEXIST, f"{path} is there already: say where to with -o")
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, f"cannot write {path}: it is a folder")
     if not path.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, f"cannot write {path}: there is no folder {path.parent}")
     if not path.exists() or path.is_file():  # else a device, which is written to as it is

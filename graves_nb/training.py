@@ -14,12 +14,13 @@ import math
 import os
 import pickle
 import platform
+import queue
 import signal
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from .checks import as_record, as_text, as_whole, rules_of
-from .contracts import check_parts, config_dict
+from .contracts import check_parts, config_dict, why_not
 from .files import replacing
 from .model import FORMAT_VERSION, Model, ModelFileError, foreign_parts, model_of, read_meta, told
 from .native import flush_denormals
@@ -48,7 +49,8 @@ CHOICES = dict(
     mean_over=("point", "sequence"),
     noise=("none", "fixed", "adaptive"),
     noise_estimate=("per-sequence", "squared", "pathwise"),
-    precision=("auto", "fp32", "bf16"),
+    precision=("auto", "fp32", "bf16", "fp16"),
+    valid_precision=("auto", "fp32"),
 )
 ABOVE_ZERO = dict(points=1e15, batch_size=1e6, log_updates=1e9, learning_rate=100.0, adam_learning_rate=100.0, noise_std=10.0, clip_norm=math.inf)
 AT_LEAST_ZERO = dict(momentum=0.99999, vary=0.99, decay_fraction=1.0, chunk=1e9, patience=1e9, warmup_updates=1e9, validate_points=1e15)
@@ -75,7 +77,8 @@ class TrainConfig:
     chunk: int = 0  # of ink: keep activations of so many steps at a time, for a third more computation; 0 keeps all
     vary: float = 0.0  # of ink: how much a line is slanted and stretched each time it is seen, see `vary`
     patience: int = 0  # stop after so many validations without a better one; 0 never does
-    precision: str = "auto"  # "fp32", "bf16", or "auto": bf16 products where the processor has them
+    precision: str = "auto"  # "fp32", "bf16", "fp16", for cards without bf16, or "auto": bf16 products where the processor has them
+    valid_precision: str = "auto"  # of validations: "fp32", or "auto": on a GPU that of the run
     checkpoint_minutes: float = 3.0  # between checkpoints
     validate_points: int = 1_000_000  # between validations; 0 validates at the end only
     log_updates: int = 20  # between lines of the log
@@ -102,9 +105,9 @@ def check_config(
 
 # %% ../nbs/44_training.ipynb #22-019
 def has_fast_bf16() -> bool:
-    "Whether this processor multiplies bf16 matrices faster than fp32 ones."
+    "Whether this processor, or the GPU that is here, multiplies bf16 matrices faster than fp32 ones."
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.get_device_capability() >= (8, 0)  # older cards do it by way of fp32
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
@@ -144,7 +147,7 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:  # each of its groups knows its highest learning rate, "peak"
     "The optimiser of a run."
     if config.optimizer == "muon":
-        dtype = torch.bfloat16 if uses_bf16(config) else torch.float32
+        dtype = torch.bfloat16 if uses_bf16(config) else torch.float32  # never fp16, in which these products may overflow
         return GateMuon(network, config.learning_rate, config.adam_learning_rate, dtype=dtype)
     groups = [dict(params=list(network.parameters()), lr=config.learning_rate, peak=config.learning_rate)]
     if config.optimizer == "rmsprop":
@@ -182,6 +185,15 @@ class Pending:
     lines: int = 0  # of the log, when the checkpoint was written
 
 # %% ../nbs/44_training.ipynb #a82f4f5e
+def added_up(
+    trainer: "Trainer",
+    sums: Tensor,  # of this process
+) -> Tensor:  # of all, as `sums`
+    "Sums over all processes; a single one keeps them where they are, since not every device has float64."
+    one = trainer.accelerator.num_processes == 1
+    return sums if one else trainer.accelerator.reduce(sums.to(trainer.accelerator.device), "sum")
+
+
 def verdict(
     trainer: "Trainer",
     scores: Sequence[float],  # of a validation
@@ -190,8 +202,7 @@ def verdict(
     p, pending = trainer.progress, trainer.pending
     if trainer.config.noise != "adaptive":
         return scores[0]
-    sums = torch.tensor([pending.nats, pending.points], dtype=torch.float64, device=trainer.accelerator.device)
-    nats, points = trainer.accelerator.reduce(sums, "sum").tolist()
+    nats, points = added_up(trainer, torch.tensor([pending.nats, pending.points], dtype=torch.float64)).tolist()
     if points and p.complexity is not None:
         p.description = nats / points + p.complexity / trainer.task.size(p)
     return math.inf if p.description is None else p.description
@@ -208,7 +219,7 @@ def has_ended(
 def send_backward(
     trainer: "Trainer",
     batch,  # this process's share
-) -> float:  # nats
+) -> float | Tensor:  # nats
     "The batch's summed loss, sent backwards; processes exchange gradients with the last part of it."
     accelerator = trainer.accelerator
 
@@ -219,14 +230,32 @@ def send_backward(
             stack.enter_context(torch.autocast(accelerator.device.type, enabled=False))
             accelerator.backward(loss)
 
-    with accelerator.autocast():
-        return float(trainer.task.backward(trainer.network, batch, send))
+    with narrow(trainer):
+        return as_read(trainer, trainer.task.backward(trainer.network, batch, send))
+
+
+def as_read(
+    trainer: "Trainer",
+    number: Tensor,  # of an update
+) -> float | Tensor:
+    "The number; on a GPU as it will be, so that nobody waits for it before it is logged."
+    return number.item() if trainer.accelerator.device.type == "cpu" else number.detach()
+
+
+def narrow(
+    trainer: "Trainer",
+):
+    "A context in which products have the precision of the run."
+    accelerator = trainer.accelerator
+    if trainer.config.precision == "fp16":
+        return torch.autocast(accelerator.device.type, torch.float16)
+    return accelerator.autocast()
 
 
 def send_one_by_one(
     trainer: "Trainer",
     batch,  # this process's share
-) -> tuple[float, list[Tensor]]:  # nats; of each weight, the sum over sequences of squared derivatives, as its shape
+) -> tuple[float | Tensor, list[Tensor]]:  # nats; of each weight, the sum over sequences of squared derivatives, as its shape
     "The same for each sequence by itself, added up; processes exchange the sums."
     weights, reduce = list(trainer.model.network.parameters()), trainer.accelerator.reduce
     sums, squares, nats = [torch.zeros_like(w) for w in weights], [torch.zeros_like(w) for w in weights], 0.0
@@ -247,7 +276,7 @@ def add_gradients(
     trainer: "Trainer",
     batch,  # this process's share
     points: int,  # of the whole batch
-) -> float:  # nats of this process's share
+) -> float | Tensor:  # nats of this process's share
     "The gradient of the batch's summed loss, over all processes, at noisy weights if there is noise."
     p, config, squares = trainer.progress, trainer.config, None
     with contextlib.ExitStack() as stack:
@@ -259,8 +288,9 @@ def add_gradients(
             nats, squares = send_one_by_one(trainer, batch)
         else:
             nats = send_backward(trainer, batch)
-            for weight in trainer.model.network.parameters():  # processes average their gradients
-                weight.grad.mul_(trainer.accelerator.num_processes)
+            if trainer.accelerator.num_processes > 1:  # they average their gradients
+                for weight in trainer.model.network.parameters():
+                    weight.grad.mul_(trainer.accelerator.num_processes)
     if config.noise == "adaptive":
         p.complexity = trainer.noise.collect(min(1.0, points / trainer.task.size(p)), squares)
     return nats
@@ -271,7 +301,7 @@ def update_weights(
     batch,  # this process's share
     points: int,  # of the whole batch, over all processes
     lines: int,  # of the whole batch
-) -> float:  # mean nats per point of this process's share
+) -> float | Tensor:  # mean nats per point of this process's share
     "One update: the summed loss backwards, its gradient scaled to a mean, clipped, applied."
     factor = schedule(trainer.config, trainer.progress.updates, trainer.progress.points)
     for group in trainer.optimizer.param_groups:
@@ -279,22 +309,38 @@ def update_weights(
     trainer.optimizer.zero_grad(set_to_none=True)
     nats = add_gradients(trainer, batch, points)
     parameters = [p for group in trainer.optimizer.param_groups for p in group["params"]]
-    for p in parameters:
-        p.grad.div_(points if trainer.config.mean_over == "point" else lines)
-    norm = nn.utils.clip_grad_norm_(parameters, trainer.config.clip_norm)
-    if not torch.isfinite(norm):
-        raise no_number(trainer, f"the gradient is {norm.item()}")
+    torch._foreach_div_([p.grad for p in parameters], float(points if trainer.config.mean_over == "point" else lines))
+    check_norm(trainer, as_read(trainer, nn.utils.clip_grad_norm_(parameters, trainer.config.clip_norm)))
     trainer.optimizer.step()
     return nats / max(1, points // trainer.accelerator.num_processes)
 
 # %% ../nbs/44_training.ipynb #c0a770e4
+def place_of(
+    trainer: "Trainer",
+) -> str:
+    "Where a run is."
+    p = trainer.progress
+    return f"at update {p.updates}, epoch {p.epoch}, batch {p.position}"
+
+
+def check_norm(
+    trainer: "Trainer",
+    norm: float | Tensor,  # of the gradient; a tensor is looked at when what is unread is read
+) -> None:
+    "A `FloatingPointError` if the gradient is no number."
+    if torch.is_tensor(norm):
+        trainer.unread.append((None, norm, place_of(trainer)))
+    elif not math.isfinite(norm):
+        raise no_number(trainer, f"the gradient is {norm}")
+
+
 def no_number(
     trainer: "Trainer",
     what: str,  # is wrong
+    where: str = "",  # if it was before
 ) -> FloatingPointError:
     "What to raise: where it happened, and that nothing is lost."
-    p = trainer.progress
-    where = f"at update {p.updates}, epoch {p.epoch}, batch {p.position}"
+    where = where or place_of(trainer)
     return FloatingPointError(f"{what} {where}: the last checkpoint is kept; resume with a lower learning rate")
 
 
@@ -464,6 +510,7 @@ def save_run(
     trainer: "Trainer",
 ) -> None:
     "Write the checkpoint, and then the copies for others."
+    settle(trainer)
     check_finite(trainer)
     carried, p = trainer.task.carried(trainer.accelerator.gather), trainer.progress
     trainer.model.info |= dict(points=p.points, updates=p.updates)
@@ -715,8 +762,10 @@ def held_out_scores(
     trainer: "Trainer",
 ) -> tuple[float, ...]:
     "The loss on held-out data, shared between processes."
-    total = trainer.task.totals(trainer.model.network)
-    return trainer.task.scores(trainer.accelerator.reduce(total.to(trainer.accelerator.device), "sum"))
+    exact = trainer.accelerator.device.type == "cpu" or trainer.config.valid_precision == "fp32"
+    with contextlib.nullcontext() if exact else narrow(trainer):
+        total = trainer.task.totals(trainer.model.network)
+    return trainer.task.scores(added_up(trainer, total))
 
 
 def judge(
@@ -724,6 +773,7 @@ def judge(
     ended: bool = False,  # whether this is the validation at the end of the run
 ) -> None:
     "Validate, keep the model where it is the best yet, and save all of it as one."
+    settle(trainer)
     p, scores = trainer.progress, trainer.validate()
     mark = verdict(trainer, scores)
     better = math.isfinite(mark) and (p.best is None or mark < p.best)
@@ -756,15 +806,32 @@ def glance(
 # %% ../nbs/44_training.ipynb #22-034
 def advance(
     trainer: "Trainer",
-    loss: float,  # nats per point of this process's share
+    loss: float | Tensor,  # nats per point of this process's share
     points: int,  # of the batch
     minutes: float,  # spent on the run
 ) -> None:
     "Note that one more batch has been learned."
-    p, pending, share = trainer.progress, trainer.pending, max(1, points // trainer.accelerator.num_processes)
+    p, share = trainer.progress, max(1, points // trainer.accelerator.num_processes)
     p.position, p.updates, p.points, p.minutes, p.ended = p.position + 1, p.updates + 1, p.points + points, minutes, False
-    pending.losses, pending.updates = pending.losses + loss, pending.updates + 1
-    pending.nats, pending.points = pending.nats + loss * share, pending.points + share
+    trainer.unread.append((share, loss, ""))
+    if not torch.is_tensor(loss):
+        settle(trainer)
+
+
+def settle(
+    trainer: "Trainer",
+) -> None:
+    "Read what updates have left on the device, all at once: losses are added up, a gradient that was no number is told."
+    unread, trainer.unread, pending = trainer.unread, [], trainer.pending
+    numbers = [number for _, number, _ in unread]
+    if any(map(torch.is_tensor, numbers)):
+        numbers = torch.stack([torch.as_tensor(n, dtype=torch.float32) for n in numbers]).tolist()
+    for (share, _, where), number in zip(unread, numbers, strict=True):
+        if share is None and not math.isfinite(number):
+            raise no_number(trainer, f"the gradient was {number}", where)
+        if share is not None:
+            pending.losses, pending.updates = pending.losses + number, pending.updates + 1
+            pending.nats, pending.points = pending.nats + number * share, pending.points + share
 
 
 def log_training(
@@ -772,6 +839,7 @@ def log_training(
     clock: Clock,
 ) -> None:
     "A line of the log with the mean loss since the last one."
+    settle(trainer)
     check_finite(trainer)
     pending, speed = trainer.pending, {f"{trainer.task.unit}_per_second": clock.speed(trainer.progress.points)}
     entry = entry_of(trainer, nats=pending.losses / pending.updates, **speed)
@@ -787,6 +855,88 @@ def crossed(
 ) -> bool:
     "Whether a multiple was passed."
     return bool(every) and after // every > before // every
+
+# %% ../nbs/44_training.ipynb #cdbd2dab
+AHEAD = 4  # batches that are made before they are needed
+
+
+def make_ahead(task: Task, p: Progress, pin: bool, ready: queue.Queue, left: threading.Event) -> None:
+    "Put batches in a queue, each with where the run stands by then; `p` is a copy of its progress that runs ahead."
+    try:
+        for batch, points, lines in task.batches(p):
+            item = (p.stage, p.epoch, p.position), (batch.pinned() if pin else batch, points, lines)
+            while not left.is_set():
+                with contextlib.suppress(queue.Full):
+                    ready.put(item, timeout=0.1)
+                    break
+            if left.is_set():
+                return
+            p.position, p.points = p.position + 1, p.points + points
+        ready.put(None)
+    except BaseException as error:
+        ready.put(error)
+
+
+def batches_ahead(task: Task, p: Progress, pin: bool) -> Iterator[tuple]:  # as `task.batches`
+    "Batches that a thread makes in time."
+    ready, left = queue.Queue(AHEAD), threading.Event()
+    thread = threading.Thread(target=make_ahead, args=(task, replace(p), pin, ready, left), daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            (p.stage, p.epoch, p.position), made = item
+            yield made
+    finally:
+        left.set()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                ready.get_nowait()
+        thread.join()
+
+
+def batches_of(trainer: "Trainer") -> Iterator[tuple]:
+    "The batches of a run; on a GPU, those that do not wait for an update are made ahead."
+    task, kind = trainer.task, trainer.accelerator.device.type
+    if kind == "cpu" or not getattr(task, "ahead", False):
+        yield from task.batches(trainer.progress)
+    else:
+        yield from batches_ahead(task, trainer.progress, pin=kind == "cuda")
+
+# %% ../nbs/44_training.ipynb #b0f8c3a3
+def bytes_of_point(network: nn.Module) -> int:
+    "What an update keeps for each point of a line, or each symbol, about."
+    sizes = [w.shape for w in network.parameters() if w.dim() == 2]
+    return 4 * sum(3 * rows + columns for rows, columns in sizes)
+
+
+def what_fits(room: int, each: int, steps: int, batch: int) -> tuple[int, int]:  # lines, steps of a chunk
+    "How much of a batch has room: fewer lines, or fewer steps at a time."
+    return max(1, min(batch // 2, room // (each * steps))), max(1, min(steps // 2, room // (each * batch)))
+
+
+@contextlib.contextmanager
+def memory_told(trainer: "Trainer", batch) -> Iterator[None]:
+    "A `ValueError` that says what would fit, where a card's memory has no room for an update."
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        steps, lines = getattr(batch, "piece", batch).mask.shape
+        room = memory_of(trainer.accelerator.device) - 20 * count_weights(trainer.trained)
+        fewer, chunk = what_fits(int(0.8 * room), bytes_of_point(trainer.model.network), steps, lines)
+        ways = f"--set batch_size={fewer * trainer.accelerator.num_processes}"
+        if trainer.task.unit == "points" and not trainer.config.chunk:
+            ways += f" or --set chunk={chunk}"
+        raise ValueError(
+            f"the GPU has no memory for {lines} lines of {steps} steps, {place_of(trainer)}: "
+            f"the last checkpoint is kept; {ways} would fit, by estimate: --resume goes on with it"
+        ) from error
+
+
+def memory_of(device: torch.device) -> int:  # bytes
+    "All the memory of a card."
+    return torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else 8 * 2**30
 
 # %% ../nbs/44_training.ipynb #22-043
 def follow_up(
@@ -811,17 +961,19 @@ def train_batches(
     signals: list[int],  # that came
 ) -> bool:  # whether it was stopped before the end of the run
     "Update after update."
-    p, clock, trainer.stopping = trainer.progress, Clock(trainer), False
+    clock, trainer.stopping = Clock(trainer), False
     if has_ended(trainer):
         return False
-    for batch, points, lines in trainer.task.batches(p):
-        loss = trainer.update(batch, points, lines)
-        advance(trainer, loss, points, clock.before + clock.minutes())
-        follow_up(trainer, clock, points)
-        if has_ended(trainer):
-            return False
-        if any_says(trainer, bool(signals) or trainer.stopping or minutes is not None and clock.minutes() >= minutes):
-            return True
+    with contextlib.closing(batches_of(trainer)) as batches:
+        for batch, points, lines in batches:
+            with memory_told(trainer, batch):
+                loss = trainer.update(batch, points, lines)
+            advance(trainer, loss, points, clock.before + clock.minutes())
+            follow_up(trainer, clock, points)
+            if has_ended(trainer):
+                return False
+            if any_says(trainer, bool(signals) or trainer.stopping or minutes is not None and clock.minutes() >= minutes):
+                return True
     return False
 
 
@@ -855,6 +1007,27 @@ def begin_fit(
     if not trainer.under_way:
         trainer.save_checkpoint()
     trainer.under_way = True
+    tell_device(trainer)
+
+
+def tell_device(
+    trainer: "Trainer",
+) -> None:
+    "A line of the log, off the processor: where the run is, which backend serves its layers, and why not those before it."
+    device = trainer.accelerator.device
+    if device.type != "cpu":
+        faults = why_not(next(trainer.model.network.parameters()), *trainer.model.network.layers)
+        serving = next((name for name, fault in faults.items() if not fault), "plain")
+        entry = entry_of(trainer, device=device_name(device), backend=serving, not_served_by={n: f for n, f in faults.items() if f})
+        write_line(trainer, entry)
+        tell(trainer, entry)
+
+
+def device_name(
+    device: torch.device,
+) -> str:
+    "What a device calls itself."
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def count_lines(
@@ -886,7 +1059,7 @@ class Trainer:
         self.noise = make_noise(self.config, model.network)
         self.trained = model.network if self.noise is None else self.noise
         self.optimizer = make_optimizer(self.config, self.trained)
-        self.progress, self.pending, self.best = Progress(), Pending(), None
+        self.progress, self.pending, self.best, self.unread = Progress(), Pending(), None, []
         self.stopping = self.under_way = False
         keep_freed_memory()
 
@@ -906,7 +1079,7 @@ class Trainer:
         batch,  # this process's share
         points: int,  # of the whole batch, over all processes
         lines: int,  # of the whole batch
-    ) -> float:  # mean nats per point
+    ) -> float | Tensor:  # mean nats per point; on a GPU one number that has not been waited for
         "One update of the weights."
         return update_weights(self, batch, points, lines)
 

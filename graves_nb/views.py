@@ -101,7 +101,7 @@ def field(
 ) -> widgets.Widget:
     "A control with its label before it, that grows with the page."
     layout = dict(width="auto", min_width="0", flex=f"1 1 {width}")
-    return kind(description=label, layout=layout, hand=dict(description_width="initial"), **options)
+    return kind(description=label, layout=layout, style=dict(description_width="initial"), **options)
 
 
 def row(

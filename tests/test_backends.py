@@ -1,6 +1,7 @@
 """Every backend against the plain code, its oracle: outputs, states and all derivatives, at any size."""
 
 import importlib
+import os
 
 import pytest
 import torch
@@ -17,13 +18,17 @@ from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
 
 torch.set_num_threads(1)
 TYPES = {torch.float32: 2e-4, torch.float64: 1e-9}  # and how far sums in another order may lead
+DEVICES = ["cpu", *["cuda"] * torch.cuda.is_available()]
 pairs = [
-    pytest.param(name, dtype, id=f"{name}-{dtype}".replace("torch.", ""))
+    pytest.param(name, dtype, device, id=f"{name}-{dtype}-{device}".replace("torch.", ""))
     for name in BACKENDS
     for dtype in TYPES
-    if importlib.import_module(BACKENDS[name]).BACKEND.serves(torch.zeros(1, dtype=dtype))
+    for device in DEVICES
+    if importlib.import_module(BACKENDS[name]).BACKEND.serves(torch.zeros(1, dtype=dtype, device=device))
 ]
 seeds = st.integers(0, 999)
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"  # by whoever runs this file: see tests/test_triton.py
+FEW, LONG = (4, 4) if INTERPRETED else (12, 7)  # examples, and steps of the longest: it takes seconds for each
 
 
 def network_of(kind, cells, layers, clip, dtype):
@@ -49,6 +54,12 @@ def inputs_of(network, kind, steps, batch, dtype):
     return x, TextBatch(index, (torch.arange(5) < torch.randint(1, 6, (batch, 1))).to(dtype))
 
 
+def there(device, x, text):
+    "Both on a device, as leaves."
+    moved = x.detach().to(device).requires_grad_(x.requires_grad)
+    return moved, None if text is None else TextBatch(*(t.to(device) for t in text))
+
+
 def outputs_and_derivatives(network, x, text, state):
     "Everything that comes of a pass, and the derivatives of a sum that weighs it unevenly by all that went in."
     y, last, window = network(x, text, state)
@@ -59,17 +70,19 @@ def outputs_and_derivatives(network, x, text, state):
     return [t.detach() for t in parts] + list(torch.autograd.grad(loss, asked))
 
 
-@pytest.mark.parametrize("name, dtype", pairs)
+@pytest.mark.parametrize("name, dtype, device", pairs)
 @pytest.mark.parametrize("kind", ["synthesis", "ink", "text"])
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=FEW, deadline=None)
 @given(
-    steps=st.integers(1, 7), batch=st.integers(1, 5), cells=st.integers(1, 20), layers=st.integers(1, 3),
+    steps=st.integers(1, LONG), batch=st.integers(1, 5), cells=st.integers(1, 20), layers=st.integers(1, 3),
     clip=st.sampled_from([None, 0.05]), seed=seeds,
 )  # fmt: skip
-def test_a_sequence_is_what_the_plain_steps_make_of_it(name, dtype, kind, steps, batch, cells, layers, clip, seed):
+def test_a_sequence_is_what_the_plain_steps_make_of_it(
+    name, dtype, device, kind, steps, batch, cells, layers, clip, seed
+):
     torch.manual_seed(seed)
-    network = network_of(kind, cells, layers, clip, dtype)
-    x, text = inputs_of(network, kind, steps, batch, dtype)
+    network = network_of(kind, cells, layers, clip, dtype).to(device)
+    x, text = there(device, *inputs_of(network, kind, steps, batch, dtype))
     start = map_state(lambda t: torch.rand_like(t).requires_grad_(), network.initial_state(x[0]))
     found = []
     for backends in ((name,), ()):
@@ -79,16 +92,16 @@ def test_a_sequence_is_what_the_plain_steps_make_of_it(name, dtype, kind, steps,
         torch.testing.assert_close(ours, plain, rtol=10 * TYPES[dtype], atol=TYPES[dtype])
 
 
-@pytest.mark.parametrize("name, dtype", pairs)
+@pytest.mark.parametrize("name, dtype, device", pairs)
 @pytest.mark.parametrize("kind", ["synthesis", "ink"])
 @settings(max_examples=10, deadline=None)
 @given(lines=st.integers(1, 4), cells=st.integers(1, 20), layers=st.integers(1, 3), seed=seeds)
-def test_drawing_is_what_the_plain_loop_draws(name, dtype, kind, lines, cells, layers, seed):
+def test_drawing_is_what_the_plain_loop_draws(name, dtype, device, kind, lines, cells, layers, seed):
     torch.manual_seed(seed)
-    network = network_of(kind, cells, layers, None, dtype)
-    _, text = inputs_of(network, kind, 1, lines, dtype)
-    x, chance = torch.zeros(lines, 3, dtype=dtype), torch.Generator().manual_seed(seed)
-    draws = torch.stack([network.head.draws(6, chance) for _ in range(lines)]).to(dtype)
+    network = network_of(kind, cells, layers, None, dtype).to(device)
+    x, text = there(device, torch.zeros(lines, 3, dtype=dtype), inputs_of(network, kind, 1, lines, dtype)[1])
+    chance = torch.Generator().manual_seed(seed)
+    draws = torch.stack([network.head.draws(6, chance) for _ in range(lines)]).to(x)
     asked = network, network.initial_state(x), x, draws, 0.5, text
     with only_backends(name):
         drawn = draw_points(*asked)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ NOT_RUN = {  # what a command begins with: why it is not run here
     "graves export": "needs the extra `onnx`; the notebook of exports and test_wheel do",
     "graves bench": "minutes on an idle machine",
     "graves lab": "opens JupyterLab; test_studio does",
+    "graves collect": "opens JupyterLab; test_collect opens its notebook",
     "accelerate": "several processes or hosts; test_training starts two",
 }
 
@@ -40,7 +42,10 @@ def shown_commands():
             while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
                 words = words[1:]
             if words[:1] in (["graves"], ["accelerate"]):
-                yield page.name, words[: words.index(">")] if ">" in words else words
+                yield (
+                    page.name,
+                    words[: min([words.index(mark) for mark in (">", "|", "<") if mark in words], default=None)],
+                )
 
 
 SHOWN = list({tuple(words): page for page, words in shown_commands()}.items())
@@ -91,7 +96,7 @@ def test_what_the_pages_show_runs(graves, desk, words):
         graves("compress", words[2].removesuffix(".graves"), "-o", words[2], cwd=desk)
     if words[1] == "data":
         graves("write", "--from", "lines.txt", "-o", words[2], cwd=desk)
-    run = graves(*words[1:], cwd=desk)
+    run = graves(*words[1:], cwd=desk, stdin=b"read from a pipe\n")
     assert run.returncode == 0, run.stderr
 
 
@@ -115,6 +120,13 @@ REFUSED = [
     (["write", "hi", "-o", "x.svg", "--paper", "B7"], "A4"),
     (["write", "hi", "-o", "x.svg", "--paper", "A4", "--unit", "px"], "millimetres"),
     (["write", "a " * 4000, "-o", "x.svg", "--page", "--paper", "A6"], "do not fit"),
+    (["write", "hi", "-o", "x.svg", "--page", "--paper", "A6", "--margin", "52"], "too narrow"),
+    (["write", "hi", "-o", "x.svg", "--page", "--justify"], "--justify"),
+    (["write", "hi", "-o", "x.svg", "--paper", "A6", "--sheets", "2"], "--sheets"),
+    (["write", "word " * 200, "-o", "x.svg", "--page", "--paper", "A6"], "--sheets 2"),
+    (["write", "hi", "-o", "x.png", "--plot"], "--plot"),
+    (["dataset", "lines.txt", "--texts", "notes.txt", "--lines", "1"], "is a file"),
+    (["collect", "notes.txt"], "is a file"),
     (["write", "hi", "-o", "x.svg", "--bias", "1e308"], "bias"),
     (["write", "hi", "-o", "x.svg", "--seed", str(2**64)], "seed"),
     (["write", "hi", "-o", "x.svg", "--count", "10**9"], "--count"),
@@ -250,7 +262,8 @@ def test_a_closed_pipe_is_no_error():
 def test_interrupted_and_gone_on(graves, tmp_path):
     (tmp_path / "many.txt").write_text("".join(f"line number {i}\n" for i in range(300)))
     words = ["write", "--from", "many.txt", "-o", "ink"]
-    run = subprocess.Popen([*START, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # deaf where a shell runs it behind
+    run = subprocess.Popen([*START, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     while not list(tmp_path.glob("ink/*.inkml")) and run.poll() is None:
         time.sleep(0.05)
     run.send_signal(signal.SIGINT)

@@ -17,7 +17,6 @@ from graves_nb.compression import (
     MAGIC,
     PREFIX,
     CompressedFileError,
-    check_target,
     compress,
     decompress,
     pack_file,
@@ -28,6 +27,7 @@ from graves_nb.corpus import ALL_BYTES
 from graves_nb.dynamic import Dynamic
 from graves_nb.model import TextModel
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
+from graves_nb.terminal import check_target
 
 CONTENT = b"".join(b"<row id='%d'>%d</row>" % (i, i * i) for i in range(12))
 WORDS = ("", "abc", "9" * 64, [], [1], {}, {"a": 1}, None, True)
@@ -181,8 +181,8 @@ def test_the_digest_of_weights_is_that_of_the_first_archives(model):
 def test_a_target_that_cannot_be(tmp_path):
     for path, error in ((tmp_path, FileExistsError), (tmp_path / "no" / "x", FileNotFoundError)):
         with pytest.raises(error, match=str(path.name)):
-            check_target(path)
-    assert check_target(str(tmp_path / "x")) == tmp_path / "x"
+            check_target(path, new=True)
+    assert check_target(tmp_path / "x") == tmp_path / "x"
 
 
 def test_headers_are_json_with_the_length_that_was_used(archives):

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from graves_nb.export import animated_svg
-from graves_nb.ink import Ink
+from graves_nb.ink import Ink, animated_svg
 from graves_nb.page import stack_lines
 from graves_nb.pictures import LARGEST, PAPERS, Picture, place
 

@@ -111,24 +111,17 @@ void lstm_forward(long from, long to, long steps, long batch, long n, long kind,
     }
 }
 
-/* add the rows of dgates (rows, 4 n) to the derivative by the bias */
-static void add_rows(long rows, long n, const float *restrict dgates, float *restrict dbias) {
-    for (long r = 0; r < rows; r++)
-        for (long k = 0; k < 4 * n; k++) dbias[k] += dgates[r * 4 * n + k];
-}
-
 /* gates: activations; dgates receives derivatives; dh (batch, n): from after the last step to before the first; packed: (n, 4 n);
-   dweights (7, n) is added to: derivatives by the peepholes and by the bias */
+   dpeephole (3, n) is added to */
 void lstm_backward(long from, long to, long steps, long batch, long n, long kind, const float *gates, float *dgates, const float *c,
-                   float *dh, const float *dh_out, float *dc, const void *packed, const float *peephole, float *dweights, float clip,
+                   float *dh, const float *dh_out, float *dc, const void *packed, const float *peephole, float *dpeephole, float clip,
                    float *memory) {
     memory += from * words(kind, 4 * n);
     for (long t = steps - 1; t >= 0; t--) {
         long now = (t * batch + from) * n, next = now + batch * n, rows = to - from;
         float *g = dgates + 4 * now, *d = dh + from * n;
         memcpy(g, gates + 4 * now, rows * 4 * n * sizeof(float));
-        cell_backward(rows, n, g, c + now, c + next, d, n, dh_out + now, dc + from * n, peephole, dweights, clip);
-        add_rows(rows, n, g, dweights + 3 * n);
+        cell_backward(rows, n, g, c + now, c + next, d, n, dh_out + now, dc + from * n, peephole, dpeephole, clip);
         memset(d, 0, rows * n * sizeof(float));
         add_product(kind, rows, n, 4 * n, packed, g, 4 * n, d, n, memory);
     }
@@ -157,7 +150,7 @@ void window_lstm_forward(long from, long to, long steps, long batch, long n, lon
 void window_lstm_backward(long from, long to, long steps, long batch, long n, long symbols, long k, long chars, long kind, const float *gates,
                           float *dgates, const float *c, const float *p, const float *kappa, float *dp, float *dhw, float *dh_out, const float *dw_out,
                           float *dc, float *dkappa, const float *dkappa_out, const long long *index, const float *mask,
-                          const void *packed, const void *packed_window, const float *peephole, float *dweights, float clip,
+                          const void *packed, const void *packed_window, const float *peephole, float *dpeephole, float clip,
                           float *memory) {
     const long wide = n + symbols, rows = to - from;
     memory += from * words(kind, 4 * n);
@@ -169,8 +162,7 @@ void window_lstm_backward(long from, long to, long steps, long batch, long n, lo
                         kappa + next * k, index + from * chars, mask + from * chars);
         add_product(FLOATS, rows, n, 3 * k, packed_window, dp + at * 3 * k, 3 * k, dh_out + at * n, n, NULL);
         memcpy(g, gates + at * 4 * n, rows * 4 * n * sizeof(float));
-        cell_backward(rows, n, g, c + at * n, c + next * n, d, wide, dh_out + at * n, dc + from * n, peephole, dweights, clip);
-        add_rows(rows, n, g, dweights + 3 * n);
+        cell_backward(rows, n, g, c + at * n, c + next * n, d, wide, dh_out + at * n, dc + from * n, peephole, dpeephole, clip);
         memset(d, 0, rows * wide * sizeof(float));
         add_product(kind, rows, wide, 4 * n, packed, g, 4 * n, d, wide, memory);
     }

@@ -5,7 +5,7 @@
     await app.restored;
     for (let tries = 0; tries < 200; tries++) {
       const panel = app.shell.currentWidget;
-      if (panel?.context?.path === "studio.ipynb" && panel.sessionContext) {
+      if (["studio.ipynb", "collect.ipynb"].includes(panel?.context?.path) && panel.sessionContext) {
         await panel.context.ready;
         await panel.sessionContext.ready;
         await panel.sessionContext.session?.kernel?.info;
