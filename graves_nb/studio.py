@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LONGEST', 'WIDTH', 'expected_width', 'writing', 'lines_to_write', 'page_of', 'fault_of_alignment', 'sample_of_prime',
-           'call_text', 'forked_call', 'save_line', 'Studio']
+           'call_text', 'save_line', 'Studio']
 
 # %% ../nbs/67_studio.ipynb #67-002
 import base64
@@ -125,12 +125,12 @@ def call_text(
         before, whose = [f"prime = Ink.from_strokes({strokes}, text={prime.text!r})"], ", prime=prime"
     asked = f"load_model({model!r}), {text!r}, bias={bias:g}, seed={seed}{whose}"
     if forks and not page:
-        return forked_call(text, asked, forks, [*before, *([f"prime = load_hand({hand!r})"] if hand else [])])
+        return _forked_call(text, asked, forks, [*before, *([f"prime = load_hand({hand!r})"] if hand else [])])
     first = ["from graves_nb.ink import Ink"] if prime is not None else []
     return "\n".join([*first, "from graves_nb.pretrained import load_model", *lines, "", *before, f"{names}({asked})"])
 
 
-def forked_call(text, asked, forks, before):
+def _forked_call(text, asked, forks, before):
     "The Python that writes a line and has it go on another way."
     model, _, rest = asked.partition(", ")
     rest = rest.removeprefix(repr(text)).partition(", hand=")[0]

@@ -100,7 +100,7 @@ def field(
     **options,  # anything else that it takes
 ) -> widgets.Widget:
     "A control with its label before it, that grows with the page."
-    layout = dict(width="auto", flex=f"1 1 {width}")
+    layout = dict(width="auto", min_width="0", flex=f"1 1 {width}")
     return kind(description=label, layout=layout, style=dict(description_width="initial"), **options)
 
 

@@ -436,7 +436,7 @@ def test_any_text_in_any_window_in_a_browser(studio_page):
     made.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
     made.wait_for_function("!window.jupyterapp.shell.currentWidget.context.model.dirty")
     made.reload()  # the kernel lives
-    made.wait_for_selector(".graves-line canvas", timeout=60_000)
+    made.locator(".graves-line canvas").last.wait_for(timeout=60_000)
     made.wait_for_function("window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel")
     shown(made)
     same_as_python(made)
@@ -452,8 +452,7 @@ def test_any_text_in_any_window_in_a_browser(studio_page):
     kernel = made.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.id")
     made.evaluate(f"fetch('/api/kernels/{kernel}', {{method: 'DELETE'}})")
     made.reload()  # and opened without what made it
-    made.wait_for_selector(".graves-line canvas", timeout=60_000)
-    made.wait_for_function(f"{LINE}?.text === 'after all that'")
+    made.wait_for_function(f"document.querySelector('.graves-line') && {LINE}?.text === 'after all that'")
     made.locator(".graves-line").last.focus()
     made.keyboard.press("Home")
     made.wait_for_function(f"{AT} === 1")
@@ -532,7 +531,7 @@ def test_graves_lab_opens_the_studio_running(tmp_path, browser):
             link = re.search(rf"http://127.0.0.1:{port}/lab/tree/\S+", log.read_text())[0]
             with tab(browser, width=1366, height=768) as made:
                 made.goto(link)
-                made.wait_for_selector(".graves-line canvas[data-points]", timeout=90_000)
+                made.wait_for_selector(".graves-line canvas[data-points]", timeout=90_000, state="attached")
                 made.wait_for_function(f"{LINE}?.text === 'Hello from a neural network'")
                 assert not made.locator(".jp-CodeCell .jp-Cell-inputArea .cm-editor").first.is_visible()
                 keep_picture(made, "graves-lab")

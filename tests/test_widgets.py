@@ -84,7 +84,7 @@ def test_a_file_is_replaced_only_when_asked_twice(studio, tmp_path):
     assert studio.save() is None
 
 
-@pytest.mark.parametrize("text", ["gr\u00fc\u00df dich", "\u4f60\u597d", "\U0001f600", "", "two\nlines"])
+@pytest.mark.parametrize("text", ["gr\u00fc\u00df \u4f60", "\u4f60\u597d", "\U0001f600", "", "two\nlines"])
 def test_what_cannot_be_written_is_said(studio, text):
     before = studio.sample
     studio.text.value = text
