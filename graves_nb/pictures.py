@@ -147,7 +147,7 @@ def path_of(
     curves = [f"Q{at(p)} {at(m)}" for p, m in zip(stroke[1:-1], middle[1:], strict=True)]
     return "".join([f"M{at(stroke[0])}", *curves, f"L{at(stroke[-1])}"])
 
-# %% ../nbs/02_pictures.ipynb #8b900706
+# %% ../nbs/02_pictures.ipynb #047e258c
 def rules_of(picture: Picture) -> str:
     "The lines of ruled paper as a group of an SVG; empty where there are none."
     if not picture.rules:
@@ -208,7 +208,7 @@ def pixel_size(
         )
     return size
 
-# %% ../nbs/02_pictures.ipynb #459ca99c
+# %% ../nbs/02_pictures.ipynb #49eea7d9
 def with_rules(ink: Image.Image, mask: Image.Image, picture: Picture, pixels: float) -> tuple[Image.Image, Image.Image]:
     "Colours and coverage of a picture with the lines of ruled paper below its ink."
     lines, pen = Image.new("L", mask.size), max(round(RULE_WIDTH * pixels), 1)
@@ -223,6 +223,7 @@ def image_of(
     text: str = "",  # what they say
     picture: Picture = Picture(),  # what to look like
     oversample: int = 3,  # pixels drawn per pixel shown
+    steps: int = 4,  # straight pieces per curve: one will do where points are a pixel apart, and is fast
 ) -> Image.Image:  # RGB, or RGBA without a background; the size of the SVG
     "Strokes as a Pillow image."
     placed, pixels = place(strokes, text, picture), 1.0 if picture.unit == "px" else picture.dpi / 25.4
@@ -230,7 +231,7 @@ def image_of(
     mask = Image.new("L", (size[0] * oversample, size[1] * oversample))
     draw, r = ImageDraw.Draw(mask), picture.pen_width * pixels * oversample / 2
     for stroke in placed.strokes:
-        line = curve(stroke * pixels * oversample)
+        line = curve(stroke * pixels * oversample, steps)
         draw.line(list(map(tuple, line.tolist())), 255, max(round(2 * r), 1), "curve")
         for x, y in line[[0, -1]]:
             draw.ellipse((x - r, y - r, x + r, y + r), 255)
@@ -274,7 +275,7 @@ def shares_of(
     "A colour in numbers."
     return tuple(value / 255 for value in ImageColor.getrgb(colour)[:3])
 
-# %% ../nbs/02_pictures.ipynb #ba41a2d3
+# %% ../nbs/02_pictures.ipynb #793c6de4
 def set_page(canvas, placed: Placed, points: float, picture: Picture) -> None:
     "A page of a PDF; `points` is how many there are in the picture's unit."
     width, height = placed.width * points, placed.height * points
@@ -331,14 +332,14 @@ def pages_pdf_of(
     canvas.save()
     return file.getvalue()
 
-# %% ../nbs/02_pictures.ipynb #163edd90
+# %% ../nbs/02_pictures.ipynb #9cd445c7
 def travel(
     strokes: Sequence[np.ndarray],  # each (n, 2)
 ) -> float:  # in their unit
     "How far a pen moves between strokes."
     return float(sum(np.hypot(*(after[0] - before[-1])) for before, after in pairwise(strokes)))
 
-# %% ../nbs/02_pictures.ipynb #29a4067a
+# %% ../nbs/02_pictures.ipynb #b9b450b1
 def nearest_first(strokes: Sequence[np.ndarray], ahead: int) -> list[np.ndarray]:
     "Strokes such that of the next few that are left the one with the nearest end is drawn, from that end."
     left, done, pen = list(strokes), [], strokes[0][0]
@@ -350,8 +351,8 @@ def nearest_first(strokes: Sequence[np.ndarray], ahead: int) -> list[np.ndarray]
         pen = done[-1][-1]
     return done
 
-# %% ../nbs/02_pictures.ipynb #d69d60ea
-AHEAD = (1, 4, 16, 64)  # how many strokes may be looked at
+# %% ../nbs/02_pictures.ipynb #24f8b15a
+AHEAD = (1, 4, 16, 64, 256)  # how many strokes may be looked at
 
 
 def least_travel(
@@ -360,7 +361,7 @@ def least_travel(
     "Strokes in an order of little travel: that in which they were written, or a shorter one."
     return min([list(strokes), *(nearest_first(strokes, ahead) for ahead in AHEAD)], key=travel)
 
-# %% ../nbs/02_pictures.ipynb #26cde6a0
+# %% ../nbs/02_pictures.ipynb #a83f28d0
 INKSCAPE = "http://www.inkscape.org/namespaces/inkscape"
 
 

@@ -174,7 +174,7 @@ REFUSED = [
     (["write", "hi", "-o", "x.svg", "--page", "--paper", "A6", "--margin", "52"], "too narrow"),
     (["write", "hi", "-o", "x.svg", "--page", "--justify"], "--justify"),
     (["write", "hi", "-o", "x.svg", "--paper", "A6", "--sheets", "2"], "--sheets"),
-    (["write", "word " * 200, "-o", "x.svg", "--page", "--paper", "A6"], "--sheets 2"),
+    (["write", "word " * 200, "-o", "x.svg", "--page", "--paper", "A6"], "--sheets 3"),
     (["write", "hi", "-o", "x.png", "--plot"], "--plot"),
     (["dataset", "lines.txt", "--texts", "notes.txt", "--lines", "1"], "is a file"),
     (["collect", "notes.txt"], "is a file"),

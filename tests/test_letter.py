@@ -24,6 +24,9 @@ def test_rows_hold_all_that_is_not_blank_and_are_no_wider_than_the_paper(text, p
         assert len(row.text) == 1 or weigh(row.text, width_of) * sheet.letter * pace <= sheet.room
 
 
+LINES = st.text("abm ", min_size=1, max_size=30).map(str.strip)
+
+
 def word(text):
     "A stroke for each letter, as wide as it should be, and higher than wide."
     strokes, x = [], 0.0

@@ -47,9 +47,10 @@ def arguments_of(name, factors):
 
 
 def compiled(name, plan, factors, capability):
-    from graves_nb import kernels_triton as kernels
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource, compile
+
+    from graves_nb import kernels_triton as kernels
 
     arguments, constants, aligned = arguments_of(name, factors), {}, {}
     for i, kind in enumerate(arguments.values()):
