@@ -5,11 +5,7 @@
 # %% auto #0
 __all__ = ['ANY', 'DataSet', 'Made', 'write_dataset']
 
-<<<<<<< HEAD
-# %% ../nbs/76_dataset.ipynb #0407484f
-=======
-# %% ../nbs/75_dataset.ipynb #c52e2cae
->>>>>>> pens
+# %% ../nbs/76_dataset.ipynb #c52e2cae
 import hashlib
 import io
 import json
@@ -34,11 +30,7 @@ from .pretrained import list_hands, load_hand
 from .sampling import Job, straightened, stream
 from .texts import FOLDINGS, name_of_source, read_lines, strip_blanks
 
-<<<<<<< HEAD
-# %% ../nbs/76_dataset.ipynb #46df0db4
-=======
-# %% ../nbs/75_dataset.ipynb #41663757
->>>>>>> pens
+# %% ../nbs/76_dataset.ipynb #41663757
 ANY = "any"  # a hand: whichever the seed of the line makes it
 
 
@@ -67,11 +59,7 @@ class DataSet:
         if unknown := [hand for hand in self.hands if hand != ANY and hand not in list_hands()]:
             raise FileNotFoundError(f"no hand is called {', '.join(unknown)}: there are {', '.join([ANY, *list_hands()])}")
 
-<<<<<<< HEAD
-# %% ../nbs/76_dataset.ipynb #c2f96d78
-=======
-# %% ../nbs/75_dataset.ipynb #b2d54194
->>>>>>> pens
+# %% ../nbs/76_dataset.ipynb #b2d54194
 STEPS = 8  # biases in a range
 
 
@@ -99,11 +87,7 @@ def hands_of(wanted: DataSet) -> list[str]:
     "The hands to draw from."
     return list(wanted.hands) or [ANY] * max(1, len(list_hands())) + list_hands()
 
-<<<<<<< HEAD
-# %% ../nbs/76_dataset.ipynb #e8d02244
-=======
-# %% ../nbs/75_dataset.ipynb #19bfe08c
->>>>>>> pens
+# %% ../nbs/76_dataset.ipynb #19bfe08c
 MOST_NAMED = 20  # lines that are told of
 
 
@@ -126,11 +110,7 @@ def read_texts(model: InkModel, source, table=FOLDINGS) -> tuple[list[str], Coun
         raise ValueError(f"{name_of_source(source)} has no line to write: all of them are blank")
     return texts, replaced
 
-<<<<<<< HEAD
-# %% ../nbs/76_dataset.ipynb #2d519d67
-=======
-# %% ../nbs/75_dataset.ipynb #c1aa7736
->>>>>>> pens
+# %% ../nbs/76_dataset.ipynb #c1aa7736
 def path_of_item(wanted: DataSet, item: Item, kind: str) -> Path:
     "The image of a line, or its ink."
     return wanted.folder / {"png": "images", "inkml": "ink"}[kind] / f"{item.number:08}.{kind}"
@@ -156,11 +136,7 @@ def save_item(wanted: DataSet, item: Item, ink: Ink, mark: str) -> None:
         with replacing(path_of_item(wanted, item, kind)) as file:
             file.write(signed(content, kind, mark))
 
-<<<<<<< HEAD
-# %% ../nbs/76_dataset.ipynb #805ad36c
-=======
-# %% ../nbs/75_dataset.ipynb #b9a98c0f
->>>>>>> pens
+# %% ../nbs/76_dataset.ipynb #b9a98c0f
 BLOCK = 1024  # lines that are ordered
 
 
@@ -184,19 +160,11 @@ def write_metadata(wanted: DataSet, items: Iterable[Item]) -> int:  # how many i
     count = 0
     with replacing(wanted.folder / "metadata.jsonl") as file:
         for row in rows_of(wanted, items):
-<<<<<<< HEAD
-=======
-            count += 1
->>>>>>> pens
             file.write(row.encode())
             count += 1
     return count
 
-<<<<<<< HEAD
-# %% ../nbs/76_dataset.ipynb #acfcd916
-=======
-# %% ../nbs/75_dataset.ipynb #2876f2d9
->>>>>>> pens
+# %% ../nbs/76_dataset.ipynb #2876f2d9
 SHOWN, COLUMNS, CELL = 60, 3, (420, 84)  # lines, columns, and pixels of each
 
 
@@ -218,11 +186,7 @@ def contact_sheet(wanted: DataSet, items: Iterable[Item]) -> str:
         f'font-family="sans-serif" font-size="10" fill="#556">{"".join(cells)}</svg>\n'
     )
 
-<<<<<<< HEAD
-# %% ../nbs/76_dataset.ipynb #7d42e0f5
-=======
-# %% ../nbs/75_dataset.ipynb #47a2e45c
->>>>>>> pens
+# %% ../nbs/76_dataset.ipynb #47a2e45c
 class Made(NamedTuple):
     "What `write_dataset` did."
 
