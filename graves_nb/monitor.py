@@ -16,23 +16,29 @@ import ipywidgets as widgets
 import plotly.graph_objects as go
 
 from .model import InkModel, TextModel
+from .pictures import INK_COLOUR
 from .plots import BLUE, ORANGE, laid_out, traces
 from .sampling import sample_ink, sample_text, write
 from .training import Trainer
 from .views import Message, View, button, live_figure
 
 # %% ../nbs/68_monitor.ipynb #68-005
+def _on_page(ink):
+    "Ink in the colour of the page's letters, on its own ground."
+    return ink.to_svg(background=None).replace(INK_COLOUR, "currentColor")
+
+
 def _written_text(model, text):
     return f"<pre>{html.escape(sample_text(model, 300, prime=text, seed=0))}</pre>"
 
 
 def _written_ink(model, text):
-    return f"<figure>{sample_ink(model, 300, bias=0.5)._repr_svg_()}</figure>"
+    return f"<figure>{_on_page(sample_ink(model, 300, bias=0.5))}</figure>"
 
 
 def _written_line(model, text):
     ink = write(model, text, bias=0.5, seed=0)
-    return f"<figure>{ink._repr_svg_()}<figcaption>“{html.escape(text)}”</figcaption></figure>"
+    return f"<figure>{_on_page(ink)}<figcaption>“{html.escape(text)}”</figcaption></figure>"
 
 
 WRITTEN = dict(text=_written_text, prediction=_written_ink, synthesis=_written_line)  # by kind of the model
@@ -198,7 +204,7 @@ class TrainingMonitor(View):
         "Show what the model writes by now, below what it wrote before."
         seen = f"after {self.trainer.progress.points:,} {self._unit}"
         self._strip = [*self._strip, f"<div>{seen}{written_by(self.trainer.model, self.written)}</div>"][-SAMPLES:]
-        self.line.value = f'<div class="graves-strip" style="color: var(--jp-content-font-color1, inherit)">{"".join(self._strip)}</div>'
+        self.line.value = f'<div class="graves-strip" style="display: flex; flex-wrap: wrap; gap: 4px 24px; color: var(--jp-content-font-color1, inherit)">{"".join(self._strip)}</div>'
 
     def close(self) -> None:
         "Stop, and let go of the trainer; its run is kept."

@@ -449,8 +449,7 @@ def test_any_text_in_any_window_in_a_browser(studio_page):
     made.wait_for_timeout(500)
     made.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
     made.wait_for_function("!window.jupyterapp.shell.currentWidget.context.model.dirty")
-    kernel = made.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.id")
-    made.evaluate(f"fetch('/api/kernels/{kernel}', {{method: 'DELETE'}})")
+    made.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
     made.reload()  # and opened without what made it
     made.wait_for_function(f"document.querySelector('.graves-line') && {LINE}?.text === 'after all that'")
     made.locator(".graves-line").last.focus()

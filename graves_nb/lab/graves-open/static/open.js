@@ -10,6 +10,7 @@
         await panel.sessionContext.ready;
         await panel.sessionContext.session?.kernel?.info;
         await new Promise((passed) => setTimeout(passed, 1000)); // until widgets of an earlier page have been asked for
+        if (!app.shell.leftCollapsed) app.commands.execute("application:toggle-left-area"); // the Studio has all the room
         app.commands.execute("notebook:run-all-cells");
         return;
       }
