@@ -20,7 +20,7 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE, CACHE = ROOT / "graves_nb", ROOT / ".cache" / "docs" / "executed"
 TOGETHER = 2  # kernels at a time, of one thread each
-SECONDS, TRIES = 150, 3  # the most that a notebook may take, and how often it may stall
+SECONDS, TRIES = 300, 3  # the most that a notebook may take, and how often it may stall
 LEFT_OUT = r"#\| *(slow|eval: *false)\b"  # cells that are not run
 STRICT = "import warnings\nwarnings.filterwarnings('error', module='graves_nb')"
 
