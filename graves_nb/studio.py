@@ -19,14 +19,14 @@ import numpy as np
 import traitlets
 
 from .explorers import LineView
-from .hands import straighten
+from .hands import LONG
 from .ink import Ink, animated_svg, check_output
 from .model import InkModel
 from .native import library
 from .pad import InkChoice, InkPad
 from .page import break_lines, choose_hand, stack_lines
 from .pretrained import list_models, list_hands, load_model, load_hand
-from .sampling import Job, Partial, Sample, Settings, adapt_ink, prepare_line, stream, text_to_write, trace_ink
+from .sampling import Job, Partial, Sample, Settings, adapt_ink, prepare_line, straightened, stream, text_to_write, trace_ink
 from .steps import linked_figure
 from .views import Message, View, button, field, row
 
@@ -76,7 +76,7 @@ def page_of(
 ) -> Ink:  # a single line as it is
     "Lines as a page."
     inks = [sample.ink for sample in samples]
-    return inks[0] if len(inks) == 1 else stack_lines([straighten(ink) for ink in inks])
+    return inks[0] if len(inks) == 1 else stack_lines([straightened(ink, True) for ink in inks])
 
 # %% ../nbs/67_studio.ipynb #67-024
 def fault_of_alignment(
@@ -123,6 +123,8 @@ def call_text(
     if prime is not None:
         strokes = [np.round(stroke.astype(float), 1).tolist() for stroke in prime.strokes]
         before, whose = [f"prime = Ink.from_strokes({strokes}, text={prime.text!r})"], ", prime=prime"
+    if names == "write" and len(text) >= LONG:
+        whose += ", straight=False"  # the views are of the line as it was drawn
     asked = f"load_model({model!r}), {text!r}, bias={bias:g}, seed={seed}{whose}"
     if forks and not page:
         return _forked_call(text, asked, forks, [*before, *([f"prime = load_hand({hand!r})"] if hand else [])])
@@ -468,7 +470,11 @@ class Studio(View):
         row: int,  # of a page, from 0
     ) -> None:
         "Look at another line of a page."
-        if 0 <= row < len(self.samples):
+        if not 0 <= row < len(self.samples):
+            return
+        if self.view.row != row:
+            self.view.row = row  # which comes back here
+        else:
             self.view.show(self._model, self.samples[row])
 
     def save(self) -> Path | None:
