@@ -8,10 +8,12 @@ import hashlib
 import os
 import re
 import sys
+import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import nbformat
+from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell
@@ -71,13 +73,16 @@ def executed(path: Path, seconds: float, slow: bool):
         if (found := re.search(LEFT_OUT, cell.source)) and not (slow and found[1] == "slow"):
             cell.metadata.tags = ["left-out"]
     notebook.cells.insert(0, new_code_cell(STRICT))
+    room = tempfile.TemporaryDirectory(prefix="graves-")  # for sockets: two kernels may choose the same port
+    manager = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{room.name}/kernel")
     client = NotebookClient(
-        notebook, timeout=None, kernel_name="python3", resources=resources, skip_cells_with_tag="left-out",
+        notebook, km=manager, timeout=None, resources=resources, skip_cells_with_tag="left-out",
         extra_arguments=["--log-level=ERROR"],
         on_cell_start=lambda cell, cell_index: started.append(cell.source),
     )  # fmt: skip
     try:
-        asyncio.run(asyncio.wait_for(client.async_execute(), seconds))
+        with room:
+            asyncio.run(asyncio.wait_for(client.async_execute(), seconds))
     except CellExecutionError as error:
         raise NotebookError(f"{path.name} failed in this cell:\n\n{error}") from None
     except (TimeoutError, RuntimeError) as error:  # the latter of a kernel that died
@@ -89,7 +94,7 @@ def executed(path: Path, seconds: float, slow: bool):
 
 
 def run(path: Path, place: Path, seconds: float, slow: bool) -> None:
-    "Run a notebook and keep it; again if it stalls: kernels that begin together may choose the same port."
+    "Run a notebook and keep it; again if it stalls."
     for left in reversed(range(TRIES)):
         try:
             notebook = executed(path, seconds, slow)

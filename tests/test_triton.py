@@ -27,7 +27,7 @@ if sys.platform == "linux" and not is_interpreted() and not GPU:
 
     def test_kernels_are_right_in_the_interpreter():
         "All tests of this file and, for this backend, those of every backend; the interpreter is chosen first."
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", "triton"]
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", "triton"]
         environment = os.environ | dict(TRITON_INTERPRET="1", OMP_NUM_THREADS="1")
         command += [__file__, str(ROOT / "tests" / "test_backends.py")]
         run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
