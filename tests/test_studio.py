@@ -314,7 +314,9 @@ def test_the_studio_in_a_browser(studio_page):
     made.get_by_text("The network was told nothing of this").wait_for()
     made.get_by_role("button", name="Memory").click()
     until(made, "not studio.view.cells")
-    ask(made, "setattr(studio.view, 'playing', False) or setattr(studio.view, 'at', 80) or 0")
+    ask(made, "setattr(studio.view, 'playing', False) or 0")
+    made.wait_for_timeout(1000)  # until the browser has heard of it, and has said where it stopped
+    ask(made, "setattr(studio.view, 'at', 79) or setattr(studio.view, 'at', 80) or 0")
     made.wait_for_function(f"{AT} === 80")
     before = ask(made, "studio.view.line['id']")
     made.get_by_role("button", name="Your pen").click()
