@@ -351,7 +351,6 @@ def test_the_studio_in_a_browser(studio_page):
     made.get_by_text("stopped").wait_for()
     shown(made)
     assert spent < 3 and not ask(made, "all(sample.stopped for sample in studio.samples)")
-    same_as_python(made)
     axe = (node_modules() / "axe-core" / "axe.min.js").read_text()
     made.evaluate(axe + "; 0")
     assert made.evaluate(AXE) == []
