@@ -1,7 +1,8 @@
-"""Small data that the tests make themselves."""
+"""What several tests share: small data that they make themselves, and a browser."""
 
 import numpy as np
 import pytest
+from browser import chromium
 
 
 def trace_of(text, size):
@@ -41,3 +42,9 @@ def write_unipen(root, writers=30, lines=("one two", "three", "a few words"), wo
 @pytest.fixture(scope="session")
 def unipen_folder(tmp_path_factory):
     return write_unipen(tmp_path_factory.mktemp("unipen"))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as found:
+        yield found

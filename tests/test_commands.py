@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import chromium, tab
+from browser import tab
 from commands import Commands
 from legibility import compare, letters
 from PIL import Image, ImageOps
@@ -96,12 +96,6 @@ def test_pages_show_commands():
     }
     unused = [start for start in NOT_RUN if not any(shlex.join(w).startswith(start) for w, _ in SHOWN)]
     assert [start for start in unused if start not in ("graves bench", "graves lab")] == []
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

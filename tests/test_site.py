@@ -13,7 +13,7 @@ import execute
 import nbformat
 import numpy as np
 import pytest
-from browser import ROOT, Files, chromium, serve, tab
+from browser import ROOT, Files, serve, tab
 from legibility import compare, recogniser, render
 from PIL import Image
 
@@ -42,12 +42,6 @@ def site():
     subprocess.run([sys.executable, ROOT / "docs" / "build.py", SITE], check=True)
     with serve(SITE) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

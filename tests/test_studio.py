@@ -14,7 +14,7 @@ import weakref
 import nbformat
 import numpy as np
 import pytest
-from browser import ROOT, SCREENSHOTS, ask, chromium, free_port, lab, node_modules, run_notebook, tab, wait_for
+from browser import ROOT, SCREENSHOTS, ask, free_port, lab, node_modules, run_notebook, tab, wait_for
 from ipywidgets.widgets.widget import _instances
 
 from graves_nb.pretrained import load_model
@@ -41,12 +41,6 @@ def address(tmp_path_factory):
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "explorers.ipynb")
     with lab(folder) as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
