@@ -195,11 +195,7 @@ def find_backend(
     *parts: Part,  # what is to be computed: layers, a window, a head, a network
 ):
     "The first backend that serves this tensor and knows the equations of all these parts; None where it has to be the plain way."
-    for name in BACKENDS if _allowed[-1] is None else _allowed[-1]:
-        backend = importlib.import_module(BACKENDS[name]).BACKEND
-        if all(part.equations in backend.equations for part in parts) and backend.serves(x) and _alike(x, parts):
-            return backend
-    return None
+    return next((backend for _, backend, fault in _asked(x, parts) if not fault), None)
 
 
 def why_not(
@@ -207,21 +203,27 @@ def why_not(
     *parts: Part,  # what is to be computed
 ) -> dict[str, str]:  # by name of each backend, in order of preference: why it is not asked; empty for the first that serves
     "Which backend serves, and why those before it do not."
-    faults = {}
+    return {name: fault for name, _, fault in _asked(x, parts)}
+
+
+def _asked(x, parts):
+    "Backends in order of preference, with their names and why they do not serve, up to the first that does."
     for name in BACKENDS if _allowed[-1] is None else _allowed[-1]:
         backend = importlib.import_module(BACKENDS[name]).BACKEND
-        unknown = [part.equations or type(part).__name__ for part in parts if part.equations not in backend.equations]
-        if unknown:
-            faults[name] = f"it does not know {', '.join(unknown)}"
-        elif not backend.serves(x):
-            fault = getattr(backend, "fault", lambda _: "")(x)
-            faults[name] = fault or f"it does not serve {x.dtype} on {x.device.type}".replace("torch.", "")
-        elif not _alike(x, parts):
-            faults[name] = "weights are of another type, or elsewhere"
-        else:
-            faults[name] = ""
-            break
-    return faults
+        fault = _fault(backend, x, parts)
+        yield name, backend, fault
+        if not fault:
+            return
+
+
+def _fault(backend, x, parts):
+    "Why a backend does not serve; empty if it does."
+    unknown = [part.equations or type(part).__name__ for part in parts if part.equations not in backend.equations]
+    if unknown:
+        return f"it does not know {', '.join(unknown)}"
+    if not backend.serves(x):
+        return getattr(backend, "fault", lambda _: "")(x) or f"it does not serve {x.dtype} on {x.device.type}".replace("torch.", "")
+    return "" if _alike(x, parts) else "weights are of another type, or elsewhere"
 
 
 def _alike(x, parts):
