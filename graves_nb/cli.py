@@ -565,7 +565,7 @@ def train(
     recipe: Annotated[str, typer.Argument(help="which: see `graves recipes`")],
     data: Annotated[Path, typer.Option(help="folder of IAM-OnDB, UNIPEN or your own .inkml files; for text a folder or a file")],
     out: Annotated[Path, typer.Option(help="folder of the run: checkpoint, model, log")],
-    minutes: Annotated[float | None, typer.Option(help="stop after so long; --resume goes on")] = None,
+    minutes: Annotated[float | None, typer.Option(help="of the whole run: it ends then, its rate fallen to 0")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, of the recipe or its parts")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the run's checkpoint")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps: where to train, instead of the best there is")] = None,
@@ -575,7 +575,7 @@ def train(
     from graves_nb.recipes import configure, find_recipe, prepare
 
     changes = checked_changes(changes_of(settings or []))
-    minutes = None if minutes is None else as_number("minutes", minutes, 0)
+    changes |= {} if minutes is None else {"minutes": str(as_number("minutes", minutes, 0, exclusive=True))}
     if device is not None:
         choose_device(device)
     if out.exists() and not out.is_dir():
@@ -587,7 +587,7 @@ def train(
         raise FileExistsError(f"{out} holds a run already: --resume goes on with it, another --out begins anew")
     chosen = configure(find_recipe(recipe), changes)
     trainer = prepare(chosen, data, out, lambda entry: typer.echo(json.dumps(entry), err=True), resume)
-    trainer.fit(minutes)
+    trainer.fit()
     typer.echo(out / "model.safetensors")
 
 # %% ../nbs/71_cli.ipynb #c823e19e

@@ -33,7 +33,7 @@ from .files import replacing
 from .model import FORMAT_VERSION, Model, ModelFileError, foreign_parts, model_of, read_meta, told
 from .native import flush_denormals
 from .noise import AdaptiveWeightNoise, WeightNoise
-from .optim import GateMuon, GravesRMSprop
+from .optim import GateMuon, GravesRMSprop, WeightAverage
 from .tasks import TASK_PARTS, Task
 
 # %% ../nbs/44_training.ipynb #22-004
@@ -54,7 +54,7 @@ CHOICES = dict(
 )
 ABOVE_ZERO = dict(points=1e15, batch_size=1e6, log_updates=1e9, learning_rate=100.0, adam_learning_rate=100.0, noise_std=10.0, clip_norm=math.inf)
 AT_LEAST_ZERO = dict(momentum=0.99999, vary=0.99, decay_fraction=1.0, chunk=1e9, patience=1e9, warmup_updates=1e9, validate_points=1e15)
-AT_LEAST_ZERO |= dict(checkpoint_minutes=1e6, seed=2.0**31)
+AT_LEAST_ZERO |= dict(checkpoint_minutes=1e6, seed=2.0**31, average=0.999999, minutes=1e9)
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class TrainConfig:
     "How to train. The defaults are those of the shipped model, not the paper's."
 
     points: int = 40_000_000  # when training ends: pen positions seen, or symbols
+    minutes: float = 0.0  # when it ends by the clock, if that comes first, over all times it was resumed; 0 is never
     batch_size: int = 32  # lines an update, or streams of text, over all processes together
     optimizer: str = "muon"  # "muon" (`GateMuon`), "adam", "rmsprop", the paper's (38)-(45) for ink, or "sgd", for text
     momentum: float = 0.9  # of "sgd": 0.9 for Wikipedia, 0.99 for the Penn Treebank (secs. 3.1, 3.2)
@@ -71,6 +72,7 @@ class TrainConfig:
     warmup_updates: int = 50  # over which the learning rates rise from 0
     decay_fraction: float = 0.4  # last part of training, in which the rate falls to 0 along a cosine
     clip_norm: float = 1.0  # largest norm of that gradient; inf for none, as in the paper
+    average: float = 0.0  # how much of the mean of all weights so far an update leaves, say 0.999: it is validated and saved; 0 has none
     noise: str = "none"  # weight noise while training: "none", "fixed", or "adaptive"
     noise_std: float = 0.075  # its standard deviation, with "adaptive" the first one (sec. 4.2)
     noise_estimate: str = "per-sequence"  # with "adaptive": squares of each sequence's gradient; "squared", of the batch's; "pathwise"
@@ -122,10 +124,13 @@ def schedule(
     config: TrainConfig,  # gives warm-up and decay
     updates: int,  # made so far
     points: int,  # seen so far
+    minutes: float = 0.0,  # spent so far
 ) -> float:  # between 0 and 1
-    "What learning rates are multiplied with: a rise, a plateau, a fall to zero along a cosine."
+    "What learning rates are multiplied with: a rise, a plateau, a fall to zero along a cosine, by the points or the minutes, whichever end first."
     rise = min(1.0, (updates + 1) / max(1, config.warmup_updates))
     left = (config.points - points) / max(1.0, config.decay_fraction * config.points)
+    if config.minutes:
+        left = min(left, (config.minutes - minutes) / max(1e-6, config.decay_fraction * config.minutes))
     return rise * 0.5 * (1 - math.cos(math.pi * min(1.0, max(0.0, left))))
 
 # %% ../nbs/44_training.ipynb #22-022
@@ -213,7 +218,7 @@ def has_ended(
 ) -> bool:
     "Whether there is nothing left to train."
     p, config = trainer.progress, trainer.config
-    return p.points >= config.points or 0 < config.patience <= p.stale
+    return p.points >= config.points or 0 < config.minutes <= p.minutes or 0 < config.patience <= p.stale
 
 # %% ../nbs/44_training.ipynb #22-031
 def send_backward(
@@ -303,7 +308,8 @@ def update_weights(
     lines: int,  # of the whole batch
 ) -> float | Tensor:  # mean nats per point of this process's share
     "One update: the summed loss backwards, its gradient scaled to a mean, clipped, applied."
-    factor = schedule(trainer.config, trainer.progress.updates, trainer.progress.points)
+    p = trainer.progress
+    factor = schedule(trainer.config, p.updates, p.points, p.minutes)
     for group in trainer.optimizer.param_groups:
         group["lr"] = factor * group["peak"]
     trainer.optimizer.zero_grad(set_to_none=True)
@@ -312,6 +318,8 @@ def update_weights(
     torch._foreach_div_([p.grad for p in parameters], float(points if trainer.config.mean_over == "point" else lines))
     check_norm(trainer, as_read(trainer, nn.utils.clip_grad_norm_(parameters, trainer.config.clip_norm)))
     trainer.optimizer.step()
+    if trainer.average is not None:
+        trainer.average.update()
     return nats / max(1, points // trainer.accelerator.num_processes)
 
 # %% ../nbs/44_training.ipynb #c0a770e4
@@ -491,6 +499,7 @@ def state_of(
         model=json.dumps(record_of(trainer.model)),
         best=trainer.best,
         carried=carried,
+        average=None if trainer.average is None else trainer.average.state(),
     )
 
 
@@ -517,7 +526,16 @@ def save_run(
     if trainer.accelerator.is_main_process:
         trainer.out.mkdir(parents=True, exist_ok=True)
         write_whole(state_of(trainer, carried), trainer.out / CHECKPOINT)
-        trainer.model.save(trainer.out / MODEL, torch.float32)
+        save_model(trainer, MODEL)
+
+
+def save_model(
+    trainer: "Trainer",
+    name: str,  # of the file in the run's folder
+) -> None:
+    "The model as it stands, with the mean of its weights if there is one."
+    with settled(trainer):
+        trainer.model.save(trainer.out / name, torch.float32)
 
 
 def save_best(
@@ -554,8 +572,16 @@ def as_best(
     return None if value is None else as_record(name, value, dict(weights=as_weights, info=as_text))
 
 
+def as_average(
+    name: str,
+    value,  # state of the mean of the weights; None where there is none
+) -> dict | None:
+    "The mean of a run's weights, if it is one."
+    return None if value is None else as_record(name, value, dict(count=partial(as_whole, low=0), means=as_weights))
+
+
 CHECKPOINTED = dict(
-    network=as_weights, optimizer=TABLE, progress=PROGRESS, pending=PENDING, model=as_text, carried=TABLE, best=as_best
+    network=as_weights, optimizer=TABLE, progress=PROGRESS, pending=PENDING, model=as_text, carried=TABLE, best=as_best, average=as_average
 )
 
 
@@ -568,7 +594,7 @@ def read_checkpoint(
         raise FileNotFoundError(f"nothing to resume: there is no {path}")
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
-        return as_record("a checkpoint", state, CHECKPOINTED, ("model", "pending", "carried", "best"))
+        return as_record("a checkpoint", state, CHECKPOINTED, ("model", "pending", "carried", "best", "average"))
     except DAMAGED as error:
         raise ValueError(f"cannot resume from {path}: it is damaged: {str(error).splitlines()[0] if str(error) else 'it is empty'}") from error
 
@@ -665,6 +691,8 @@ def resume_run(
         trainer.pending = Pending(**(pending or {}))
         trainer.task.restore(state.get("carried", {}), trainer.accelerator.device)
         trainer.best = state.get("best") or older_best(trainer)
+        if trainer.average is not None and state.get("average"):
+            trainer.average.restore(state["average"])
     except DAMAGED as error:
         raise ValueError(f"cannot resume from {path}: it is damaged, or of another network: {error}") from error
     for group, peak in zip(trainer.optimizer.param_groups, peaks, strict=True):
@@ -695,7 +723,7 @@ def settle_folder(
             if not stray.name.startswith(f".lock.{os.getpid()}-"):
                 stray.unlink(missing_ok=True)
     trainer.pending.lines = trim_log(trainer.out / LOG, trainer.progress.updates, lines)
-    trainer.model.save(trainer.out / MODEL, torch.float32)
+    save_model(trainer, MODEL)
     save_best(trainer)
 
 # %% ../nbs/44_training.ipynb #22-026
@@ -758,12 +786,30 @@ def any_says(
     return bool(trainer.accelerator.reduce(flag, "sum") > 0)
 
 
+def agreed_minutes(
+    trainer: "Trainer",
+    minutes: float,  # of this process
+) -> float:  # of the first process, where learning rates fall by the clock: all have to have the same
+    "The time spent on the run."
+    if trainer.accelerator.num_processes == 1 or not trainer.config.minutes:
+        return minutes
+    own = minutes if trainer.accelerator.is_main_process else 0.0
+    return float(trainer.accelerator.reduce(torch.tensor(own, device=trainer.accelerator.device), "sum"))
+
+
+def settled(
+    trainer: "Trainer",
+):
+    "A context in which the network has the weights that are judged and saved: the mean of the last ones, if the run has one."
+    return contextlib.nullcontext() if trainer.average is None else trainer.average.in_place()
+
+
 def held_out_scores(
     trainer: "Trainer",
 ) -> tuple[float, ...]:
     "The loss on held-out data, shared between processes."
     exact = trainer.accelerator.device.type == "cpu" or trainer.config.valid_precision == "fp32"
-    with contextlib.nullcontext() if exact else narrow(trainer):
+    with settled(trainer), contextlib.nullcontext() if exact else narrow(trainer):
         total = trainer.task.totals(trainer.model.network)
     return trainer.task.scores(added_up(trainer, total))
 
@@ -781,7 +827,8 @@ def judge(
     trainer.pending.nats, trainer.pending.points = 0.0, 0
     if better and trainer.accelerator.is_main_process:
         info = trainer.model.info | dict(points=p.points, updates=p.updates)
-        trainer.best = dict(weights=on_cpu(trainer.model.network), info=json.dumps(info))
+        with settled(trainer):
+            trainer.best = dict(weights=on_cpu(trainer.model.network), info=json.dumps(info))
     entry = entry_of(trainer, **dict(zip(trainer.task.figures, scores, strict=True)))
     write_line(trainer, entry)
     trainer.save_checkpoint()
@@ -800,7 +847,7 @@ def glance(
     write_line(trainer, entry)
     trainer.pending.lines = lines
     if trainer.best is None and trainer.accelerator.is_main_process:
-        trainer.model.save(trainer.out / BEST, torch.float32)
+        save_model(trainer, BEST)
     tell(trainer, entry)
 
 # %% ../nbs/44_training.ipynb #22-034
@@ -968,7 +1015,7 @@ def train_batches(
         for batch, points, lines in batches:
             with memory_told(trainer, batch):
                 loss = trainer.update(batch, points, lines)
-            advance(trainer, loss, points, clock.before + clock.minutes())
+            advance(trainer, loss, points, agreed_minutes(trainer, clock.before + clock.minutes()))
             follow_up(trainer, clock, points)
             if has_ended(trainer):
                 return False
@@ -1059,6 +1106,7 @@ class Trainer:
         self.noise = make_noise(self.config, model.network)
         self.trained = model.network if self.noise is None else self.noise
         self.optimizer = make_optimizer(self.config, self.trained)
+        self.average = WeightAverage(model.network, self.config.average) if self.config.average else None
         self.progress, self.pending, self.best, self.unread = Progress(), Pending(), None, []
         self.stopping = self.under_way = False
         keep_freed_memory()

@@ -65,7 +65,8 @@ PLACES = ["write_whole", "save_best", "write_line", "save_run", "judge", "log_tr
 @pytest.mark.parametrize("place", PLACES)
 def test_killed_at_any_place_a_run_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch, place, after):
     adaptive = replace(OFTEN, noise="adaptive", noise_estimate="squared")
-    config = adaptive if place == "judge" else OFTEN
+    averaged = replace(OFTEN, average=0.9)
+    config = {"judge": adaptive, "save_run": averaged, "advance": averaged}.get(place, OFTEN)
     whole = make_trainer(tmp_path / "whole", config)
     whole.fit()
     for moment in (2, 4):

@@ -23,7 +23,7 @@ from graves_nb.model import InkModel
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
 from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
 from graves_nb.tasks import InkTask, Stage, total_nats, varied
-from graves_nb.training import Progress, TrainConfig, Trainer, schedule
+from graves_nb.training import Clock, Progress, TrainConfig, Trainer, schedule
 
 torch.set_num_threads(1)
 QUICK = TrainConfig(points=4000, batch_size=6, warmup_updates=3, log_updates=1, precision="fp32")
@@ -59,6 +59,7 @@ KINDS = [
     dict(optimizer="adam", learning_rate=1e-3, noise="fixed"),
     dict(noise="adaptive", learning_rate=0.01),
     dict(chunk=5),
+    dict(average=0.8),
 ]
 
 
@@ -246,15 +247,17 @@ sys.path.insert(0, sys.argv[1])
 torch.set_num_threads(1)
 from test_training import make_trainer, TrainConfig
 points, batch, checkpoint, noise = int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5]), sys.argv[6]
+average = float(sys.argv[7])
 config = TrainConfig(points=points, batch_size=batch, warmup_updates=3, log_updates=1, precision="fp32",
-                     checkpoint_minutes=checkpoint, noise=noise)
+                     checkpoint_minutes=checkpoint, noise=noise, average=average)
 trainer = make_trainer(sys.argv[2], config)
 trainer.fit()
 """
 
 
-def start(out, points, batch, checkpoint_minutes, noise="none", launcher=()):
+def start(out, points, batch, checkpoint_minutes, noise="none", launcher=(), average=0.0):
     arguments = [str(Path(__file__).parent), str(out), str(points), str(batch), str(checkpoint_minutes), noise]
+    arguments.append(str(average))
     environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     environment["PYTHONPATH"] = str(Path(__file__).parent.parent)
     script = out.parent / f"{out.name}.py"
@@ -263,18 +266,18 @@ def start(out, points, batch, checkpoint_minutes, noise="none", launcher=()):
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize("noise", ["none", "adaptive"])
-def test_two_processes_learn_what_one_does(tmp_path, noise):
+@pytest.mark.parametrize(("noise", "average"), [("none", 0.0), ("adaptive", 0.0), ("none", 0.9)])
+def test_two_processes_learn_what_one_does(tmp_path, noise, average):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     launcher = ("-m", "accelerate.commands.accelerate_cli", "launch", "--num_processes", "2", "--cpu")
     launcher += ("--main_process_port", port)
-    two = start(tmp_path / "two", 400, 6, 3, noise, launcher)  # few updates: rounding grows with each
+    two = start(tmp_path / "two", 400, 6, 3, noise, launcher, average)  # few updates: rounding grows with each
     _, errors = two.communicate(timeout=240)
     assert two.returncode == 0, errors
     config = TrainConfig(points=400, batch_size=6, warmup_updates=3, log_updates=1, precision="fp32", noise=noise)
-    make_trainer(tmp_path / "one", config).fit()
+    make_trainer(tmp_path / "one", replace(config, average=average)).fit()
     ours = InkModel.load(tmp_path / "one" / "model.safetensors").network
     theirs = InkModel.load(tmp_path / "two" / "model.safetensors").network
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
@@ -298,6 +301,78 @@ def test_a_killed_run_leaves_a_whole_checkpoint(tmp_path):
     InkModel.load(out / "model.safetensors")
     logged = [json.loads(line)["updates"] for line in (out / "log.jsonl").read_text().splitlines()]
     assert max(logged) <= trainer.progress.updates
+
+
+def test_what_is_judged_and_saved_is_the_mean_of_the_weights(tmp_path):
+    averaged = make_trainer(tmp_path / "averaged", replace(QUICK, points=400, average=0.5))
+    plain = make_trainer(tmp_path / "plain", replace(QUICK, points=400))
+    update, seen = averaged.update, []
+
+    def noted(*batch):
+        loss = update(*batch)
+        seen.append([w.clone() for w in weights(averaged)])
+        return loss
+
+    averaged.update = noted
+    averaged.fit()
+    plain.fit()
+    assert all(map(torch.equal, weights(averaged), weights(plain)))  # the optimiser's weights are its own
+    mean = seen[0]
+    for count, newest in enumerate(seen[1:], 2):
+        share = max(0.5, 10 / (count + 9))
+        mean = [(1 - share) * m + share * w for m, w in zip(mean, newest, strict=True)]
+    assert len(seen) > 3 and not torch.allclose(mean[0], weights(averaged)[0], atol=1e-5)
+    for name in ("model.safetensors", "best.safetensors"):  # there is one validation, at the end
+        saved = InkModel.load(tmp_path / "averaged" / name).network
+        for ours, theirs in zip(mean, saved.parameters(), strict=True):
+            torch.testing.assert_close(ours, theirs.detach(), rtol=1e-5, atol=1e-6)
+    last = json.loads((tmp_path / "averaged" / "log.jsonl").read_text().splitlines()[-1])
+    nats, points, _ = total_nats(saved, make_examples(averaged.model, make_inks(7, 3))).tolist()
+    assert last["valid_nats_per_point"] == pytest.approx(nats / points, rel=1e-5)
+
+
+def test_a_mean_begins_where_a_run_without_one_is_resumed_and_ends_where_it_is_set_to_none(tmp_path):
+    make_trainer(tmp_path, replace(QUICK, points=300)).fit()
+    with_mean = make_trainer(tmp_path, replace(QUICK, points=600, average=0.9))
+    with_mean.resume()
+    before = with_mean.progress.updates
+    with_mean.fit()
+    assert with_mean.average.count == with_mean.progress.updates - before > 0
+    without = make_trainer(tmp_path, replace(QUICK, points=900))
+    without.resume()
+    without.fit()
+    saved = InkModel.load(tmp_path / "model.safetensors").network
+    assert all(map(torch.equal, weights(without), saved.parameters()))
+
+
+def test_a_run_of_some_minutes_ends_with_its_rate_at_zero(tmp_path, monkeypatch):
+    monkeypatch.setattr(Clock, "minutes", lambda self: 1.0 + self.trainer.progress.updates - self.first)
+    begin = Clock.__init__
+
+    def counting(self, trainer):
+        begin(self, trainer)
+        self.trainer, self.first = trainer, trainer.progress.updates
+
+    monkeypatch.setattr(Clock, "__init__", counting)
+    config = replace(QUICK, points=10**9, minutes=20, warmup_updates=0, decay_fraction=0.5)
+    first, rates = make_trainer(tmp_path, config), []
+    update = first.update
+
+    def noted(*batch):
+        loss = update(*batch)
+        rates.append(first.optimizer.param_groups[0]["lr"] / first.optimizer.param_groups[0]["peak"])
+        if len(rates) == 5:
+            first.stop()
+        return loss
+
+    first.update = noted
+    first.fit()
+    first.fit()  # what is left of the minutes
+    assert first.progress.ended and len(rates) == 20 and rates[:11] == [1.0] * 11
+    assert rates[15] == pytest.approx(0.5) and rates[19] == pytest.approx(0.5 * (1 - math.cos(0.1 * math.pi)))
+    again = make_trainer(tmp_path, config)
+    again.resume()
+    assert again.fit().updates == first.progress.updates
 
 
 def test_shares_of_the_validation_add_up(tmp_path):
