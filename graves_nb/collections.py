@@ -30,6 +30,13 @@ class Collection:
         "Single words, of which lines can be composed: none."
         return []
 
+    def characters(
+        self,
+        split: str = "",  # of one split; of all if empty
+    ) -> Sequence:
+        "Single characters, of which lines can be spelled: none."
+        return []
+
     def pace(self) -> float:
         "Mean number of points per character in the lines that are trained on."
         return pace_of(self.split(self.train_split))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .checks import as_list, as_number, as_seed, as_whole
 from .ink import Ink
 
 # %% ../nbs/13_compose.ipynb #07-005
@@ -44,12 +45,14 @@ def join_words(
     "One line, its words on one baseline."
     if not words or len(gaps) != len(words) - 1 or len(rises) != len(words):
         raise ValueError(f"{len(words)} words need one gap less and as many rises, got {len(gaps)} and {len(rises)}")
+    gaps, rises = as_list("gaps", list(gaps), as_number), as_list("rises", list(rises), as_number)
     strokes, edge = [], 0.0
     for word, gap, rise in zip(words, (0.0, *gaps), rises, strict=True):
         left = min(s[:, 0].min() for s in word.strokes)
         shift = np.array([edge + gap - left, -baseline_of(word) - rise], dtype=np.float32)
-        strokes += [s + shift for s in word.strokes]
-        edge = max(s[:, 0].max() for s in strokes)
+        own = [s + shift for s in word.strokes]
+        strokes += own
+        edge = max(edge, *(s[:, 0].max() for s in own))
     return Ink.from_strokes(strokes, " ".join(w.text for w in words), words[0].writer)
 
 # %% ../nbs/13_compose.ipynb #07-014
@@ -99,7 +102,8 @@ def compose_lines(
     spacing: Spacing = Spacing(),  # of the words
 ) -> list[Ink]:
     "Lines of random words, each by one writer; same seed, same lines."
-    if not 1 <= min_chars <= max_chars:
+    min_words, seed = as_whole("min_words", min_words), as_seed(seed)
+    if not 1 <= as_whole("min_chars", min_chars) <= as_whole("max_chars", max_chars):
         raise ValueError(f"lines need 1 <= min_chars <= max_chars, got {min_chars} and {max_chars}")
     by_writer = defaultdict(list)
     for word in words:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 from typing import BinaryIO, Protocol
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
@@ -207,7 +208,7 @@ def read_cache(
 
 # %% ../nbs/00_files.ipynb #c523b3b6
 NO_CACHE = (  # what `read_cache` raises of a file that is none, or that this Python cannot unpack
-    OSError, ValueError, LookupError, EOFError, BadZipFile, RuntimeError  # NotImplementedError is a RuntimeError
+    OSError, ValueError, LookupError, EOFError, BadZipFile, RuntimeError, TokenError  # NotImplementedError is a RuntimeError
 )
 
 # %% ../nbs/00_files.ipynb #856e8ff0

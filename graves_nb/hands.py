@@ -193,7 +193,7 @@ def rescale(
     points_per_char: float = 18.0,  # mean over lines, spaces included
 ) -> Ink:
     "Ink in units of a letter's width, at this many points a character."
-    rate = as_number("points_per_char", points_per_char, 0, 1000, exclusive=True) / POINTS_PER_CHARACTER / hand.points
+    rate = as_number("points_per_char", points_per_char, 0.01, 1000) / POINTS_PER_CHARACTER / hand.points
     wide, high = np.ptp(measurable(ink), axis=0)
     if len(ink) * rate > MOST_POINTS or max(wide, high) / MOST_POINTS > hand.unit:
         raise ValueError(

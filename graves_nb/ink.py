@@ -319,7 +319,10 @@ def as_offsets(
     offsets,  # (..., 3)
 ) -> np.ndarray:  # (..., 3) float32, a new one
     "Offsets as an array; a ValueError says what shape it has instead."
-    rows = real_numbers(offsets, "an array of offsets").astype(np.float32)
+    rows = real_numbers(offsets, "an array of offsets")
+    if (np.isfinite(rows) & (abs(rows) > np.finfo(np.float32).max)).any():
+        raise ValueError(f"an array of offsets holds numbers up to {abs(rows).max():.3g}, more than float32 can hold")
+    rows = rows.astype(np.float32)
     if not rows.ndim or rows.shape[-1] != 3:
         raise ValueError(f"an array of offsets needs the shape (..., 3), not {rows.shape}")
     return rows
@@ -366,7 +369,9 @@ def bucket_batches(
     as_whole("batch_size", batch_size, low=1)
     if max_points is not None:
         as_whole("max_points", max_points, low=1)
-    lengths = np.asarray(lengths)
+    lengths = real_numbers(lengths, "a list of lengths")
+    if lengths.ndim != 1:
+        raise ValueError(f"lengths are one number a sequence, not an array of shape {lengths.shape}")
     order = torch.randperm(len(lengths), generator=generator).numpy()
     batches: list[list[int]] = []
     for i in order[np.argsort(lengths[order], kind="stable")]:

@@ -41,7 +41,7 @@ def stack_lines(
     strokes = []
     for row, line in enumerate(lines):
         if line is not None:
-            x, y = line.points[:, 0].min(), np.median(line.points[:, 1])
+            x, y = line.points[:, 0].min(), np.median(line.points[:, 1].astype(np.float64))
             strokes += [stroke + np.float32([-x, row * spacing - y]) for stroke in line.strokes]
     return Ink.from_strokes(strokes, text="\n".join(line.text if line is not None else "" for line in lines))
 

@@ -13,12 +13,13 @@ from typing import Any, ClassVar
 
 import torch
 
-from .alphabet import ASCII, PAPER_ALPHABET, Alphabet
+from .alphabet import ASCII, LATIN, PAPER_ALPHABET, Alphabet
 from .collections import Collection, collection_classes, open_collection
 from .compose import compose_lines
 from .corpus import HutterPrize, PennTreebank, Symbols, TextFile, Vocabulary
+from .glyphs import ACCENTED, LETTERS, spell_lines
 from .ink import Ink, OffsetScaler
-from .model import KINDS, InkModel, Model, TextModel, transfer
+from .model import KINDS, InkModel, Model, TextModel, transfer, widen
 from .prediction import PredictionConfig
 from .synthesis import SynthesisConfig
 from .tasks import InkTask, Stage, TextTask
@@ -60,21 +61,27 @@ def make_stages(
     recipe: "Recipe",  # says how much of what
     collection: Collection,  # of ink
 ) -> list[Stage]:
-    "The curriculum: words first, if asked for, then lines, real and composed."
+    "The curriculum: words first, if asked for, then lines, real, composed of words, and spelled of characters."
     data, seed, alphabet = recipe.data, recipe.train.seed, recipe.alphabet
-    wanted = data.word_fraction or data.composed
+    wanted = data.word_fraction or data.composed or data.spelled
     words = usable_inks(data, collection.words(collection.train_split), alphabet) if wanted else []
     if wanted and not words:
         raise ValueError(
             f"{recipe.name} needs single words, and the data has none: "
             "use UNIPEN, or another recipe, or --set word_fraction=0 --set composed=0"
         )
+    glyphs = usable_inks(data, collection.characters(collection.train_split), alphabet) if data.spelled else []
+    if data.spelled and not glyphs:
+        raise ValueError(f"{recipe.name} needs single characters, and the data has none: use UNIPEN, or --set spelled=0")
     lines = usable_inks(data, collection.split(collection.train_split), alphabet)
     if data.max_lines:
         order = torch.randperm(len(lines), generator=torch.Generator().manual_seed(seed))
         lines = [lines[i] for i in order[: data.max_lines]]
     if data.composed:
         lines += compose_lines(words, data.composed, seed, max_chars=data.max_chars)
+    if data.spelled:
+        accents = 0.0 if alphabet is None or alphabet.unknown(LETTERS) else ACCENTED
+        lines += usable_inks(data, spell_lines(glyphs, words, data.spelled, seed, accented=accents), alphabet)
     return [Stage(words, data.word_fraction)] * (data.word_fraction > 0) + [Stage(lines)]
 
 # %% ../nbs/47_settings.ipynb #2ee4b8ef
@@ -87,7 +94,9 @@ def untrained_ink_model(
     check_older(recipe, older)
     alphabet, other = recipe.alphabet, getattr(older, "alphabet", None)
     if alphabet and other and alphabet != other:
-        raise ValueError(f"cannot start from {recipe.init_from}: its alphabet is not that of {recipe.name}; replace(recipe, alphabet=...)")
+        if set(other.symbols) - set(alphabet.symbols) or other.fold or alphabet.fold:
+            raise ValueError(f"cannot start from {recipe.init_from}: its alphabet is not that of {recipe.name}; replace(recipe, alphabet=...)")
+        older = widen(older, alphabet)
     if older is None:
         lines = usable_inks(recipe.data, collection.split(collection.train_split), alphabet)
         scaler = OffsetScaler.fit([ink.offsets() for ink in lines])
@@ -127,6 +136,7 @@ class InkData:
     max_lines: int = 0  # how many training lines to use, drawn from the seed; 0 is all
     word_fraction: float = 0.0  # first part of training, on single words: the window finds the text sooner there
     composed: int = 0  # lines composed of words, besides the real ones
+    spelled: int = 0  # lines spelled of single characters, besides; with accents where the alphabet has all of Latin-1's
     max_points: int = 2500  # longer lines are not trained on
     max_chars: int = 120  # longer lines are not trained on
 
@@ -323,7 +333,7 @@ class Recipe:
 # %% ../nbs/47_settings.ipynb #487f88e8
 PARTS = ("train", "network", "data")  # fields of a recipe that hold settings of their own
 FIXED = ("name", "about", "reported")  # what no setting changes
-ALPHABETS = {"ascii": ASCII, "paper": PAPER_ALPHABET}  # by name; others are told by their characters
+ALPHABETS = {"ascii": ASCII, "latin": LATIN, "paper": PAPER_ALPHABET}  # by name; others are told by their characters
 
 
 def settings(

@@ -656,7 +656,7 @@ def read_entry(
     try:
         entry = json.loads(line)
         return entry if entry["updates"] >= 0 else None
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None
 
 

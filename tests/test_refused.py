@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from graves_nb.alphabet import ASCII, Alphabet
 from graves_nb.batches import make_examples, vary
+from graves_nb.compose import compose_lines, join_words
 from graves_nb.corpus import HutterPrize, Streams, Symbols, Vocabulary
 from graves_nb.evaluation import evaluate
 from graves_nb.files import NO_CACHE, pack, read_cache, unpack, write_cache
@@ -115,6 +116,12 @@ def test_weights_that_are_no_numbers_are_refused(scribbler, tmp_path, value):
         lambda: pad_batch([np.zeros((2, 2))]),
         lambda: pad_batch([np.zeros((2, 3))], multiple=10**9),
         lambda: bucket_batches([1, 2], batch_size=NAN),
+        lambda: bucket_batches([[1, 2]]),
+        lambda: OffsetScaler().normalise([[1e308, 0, 0]]),
+        lambda: rescale(INK, Hand(1.0, 20.0), points_per_char=5e-324),
+        lambda: compose_lines([INK], 1, seed=0, min_chars=torch.ones(2)),
+        lambda: compose_lines([INK], 1, seed=0, min_words=torch.ones(2)),
+        lambda: join_words([INK, INK], [1.0], [0.0, 1j]),
         lambda: resample(INK, "x"),
         lambda: resample(INK, 1e12),
         lambda: smooth(INK, NAN),
