@@ -60,6 +60,7 @@ KINDS = [
     dict(noise="adaptive", learning_rate=0.01),
     dict(chunk=5),
     dict(average=0.8),
+    dict(dropout=0.3, input_noise=0.1),
 ]
 
 
@@ -123,6 +124,47 @@ def test_lines_are_varied_anew_in_every_pass_and_alike_in_every_process(tmp_path
     share = next(trainer.task.bind(trainer.model, trainer.config, 1, 2).batches(trainer.progress))[0]
     steps = len(share.target)
     assert torch.equal(share.target, whole.target[:steps, 1::2])
+
+
+def test_noise_on_the_inputs_leaves_what_is_predicted_alone_and_is_alike_in_every_process(tmp_path):
+    plain = next(make_trainer(tmp_path).task.batches(Progress()))[0]
+    trainer = make_trainer(tmp_path, replace(QUICK, input_noise=0.5))
+    whole, again = (next(trainer.task.batches(Progress()))[0] for _ in range(2))
+    assert torch.equal(whole.x, again.x) and torch.equal(whole.target, plain.target)
+    moved = whole.x - plain.x
+    assert not moved[0].any() and not moved[..., 2].any() and moved[1:, :, :2].std() == pytest.approx(0.5, rel=0.2)
+    share = next(trainer.task.bind(trainer.model, trainer.config, 1, 2).batches(Progress()))[0]
+    steps = len(share.x)
+    assert torch.equal(share.x, whole.x[:steps, 1::2])
+
+
+def test_dropout_is_drawn_anew_for_every_update_and_is_gone_when_validating(tmp_path):
+    trainer, kept = make_trainer(tmp_path, replace(QUICK, points=500, dropout=0.5)), []
+    backward = trainer.task.backward
+
+    def noted(network, batch, send):
+        kept.append((network.layers[0].weight_hh != 0).any(0))
+        return backward(network, batch, send)
+
+    trainer.task.backward = noted
+    trainer.fit()
+    assert len({tuple(units.tolist()) for units in kept}) > 1 and not all(units.all() for units in kept)
+    assert (trainer.model.network.layers[0].weight_hh != 0).any(0).all()
+    with pytest.raises(ValueError, match="not with adaptive noise"):
+        replace(QUICK, dropout=0.5, noise="adaptive")
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adam", "rmsprop", "sgd"])
+def test_standard_deviations_have_a_learning_rate_of_their_own(tmp_path, optimizer):
+    config = replace(QUICK, noise="adaptive", noise_estimate="pathwise", optimizer=optimizer, learning_rate=1e-3)
+    config = replace(config, adam_learning_rate=1e-3, points=500, std_learning_rate=0.03, decay_fraction=0.0)
+    trainer = make_trainer(tmp_path, config)
+    assert [group["peak"] for group in trainer.optimizer.param_groups][-1] == 0.03
+    before = [p.detach().clone() for p in trainer.noise.log_std]
+    end = trainer.fit()
+    moved = max(float((a - b).abs().max()) for a, b in zip(trainer.noise.log_std, before, strict=True))
+    limit = 0.03 * end.updates * (1.2 if optimizer in ("muon", "adam") else 1e3)
+    assert 0 < moved < limit and (optimizer not in ("muon", "adam") or moved > 0.03)
 
 
 def test_learning_lowers_the_loss(tmp_path):
