@@ -74,7 +74,7 @@ def faster(
     recipe: Recipe,  # with the paper's settings
 ) -> Recipe:
     "The same row for a laptop."
-    train = TrainConfig(points=12_000_000, noise=recipe.train.noise)
+    train = TrainConfig(points=12_000_000, noise=recipe.train.noise, noise_estimate="signed")
     name, about = f"{recipe.name}-fast", f"{recipe.about.split(';')[0]}; faster"
     init_from = f"; set init_from to a run of {recipe.name.removesuffix('-adaptive')}-fast"
     about += init_from if recipe.train.noise == "adaptive" else ""
@@ -207,7 +207,8 @@ def faster_text(
 ) -> Recipe:
     "The same row for a laptop."
     streams = {"penn-char": 16, "penn-word": 32}.get(recipe.data.text, 64)
-    train = TrainConfig(points=recipe.train.points // 4, batch_size=streams, learning_rate=0.01, noise=recipe.train.noise)
+    train = TrainConfig(points=recipe.train.points // 4, batch_size=streams, learning_rate=0.01)
+    train = replace(train, noise=recipe.train.noise, noise_estimate="signed")
     about = recipe.about.replace("penn-char-noise", "penn-char-noise-fast") if "adaptive" in recipe.name else recipe.about
     before = {"penn-char-noise": "penn-char", "penn-word-noise": "penn-word"}.get(recipe.name)
     about = about.replace(f"run of {before}", f"run of {before}-fast") if before else about

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from graves_nb import training
 from graves_nb.alphabet import Alphabet, TextBatch
 from graves_nb.batches import InkBatch, batch_nats, chunked_backward, make_examples
 from graves_nb.ink import Ink, OffsetScaler
@@ -124,6 +125,28 @@ def test_lines_are_varied_anew_in_every_pass_and_alike_in_every_process(tmp_path
     share = next(trainer.task.bind(trainer.model, trainer.config, 1, 2).batches(trainer.progress))[0]
     steps = len(share.target)
     assert torch.equal(share.target, whole.target[:steps, 1::2])
+
+
+@pytest.mark.parametrize("chunk", [0, 5])
+def test_the_signed_estimate_is_that_of_single_sequences_on_average(tmp_path, chunk):
+    trainer = make_trainer(
+        tmp_path, replace(QUICK, noise="adaptive", noise_estimate="signed", batch_size=3, chunk=chunk)
+    )
+    batch = next(trainer.task.batches(Progress()))[0]
+    nats, exact = training.send_one_by_one(trainer, batch)
+    wanted = [w.grad.clone() for w in trainer.model.network.parameters()]
+    lines, found = batch.mask.shape[1], {}
+    for trainer.progress.updates in range(60):
+        signs = tuple((torch.rand(lines, generator=training.draw_of(trainer, 2)) < 0.5).tolist())
+        trainer.optimizer.zero_grad(set_to_none=True)
+        same, found[signs] = training.send_signed(trainer, batch)
+        assert same == pytest.approx(nats, rel=1e-5)
+    for w, gradient in zip(trainer.model.network.parameters(), wanted, strict=True):
+        torch.testing.assert_close(w.grad, gradient, rtol=1e-4, atol=1e-4)
+    assert len(found) == 2**lines
+    for i, squares in enumerate(exact):
+        mean = sum(squares_of[i] for squares_of in found.values()) / len(found)
+        torch.testing.assert_close(mean, squares, rtol=1e-3, atol=1e-3)
 
 
 def test_noise_on_the_inputs_leaves_what_is_predicted_alone_and_is_alike_in_every_process(tmp_path):
