@@ -136,14 +136,16 @@ def test_the_signed_estimate_is_that_of_single_sequences_on_average(tmp_path, ch
     nats, exact = training.send_one_by_one(trainer, batch)
     wanted = [w.grad.clone() for w in trainer.model.network.parameters()]
     lines, found = batch.mask.shape[1], {}
-    for trainer.progress.updates in range(60):
+    while len(found) < 2**lines:
+        trainer.progress.updates += 1
         signs = tuple((torch.rand(lines, generator=training.draw_of(trainer, 2)) < 0.5).tolist())
+        if signs in found:
+            continue
         trainer.optimizer.zero_grad(set_to_none=True)
         same, found[signs] = training.send_signed(trainer, batch)
         assert same == pytest.approx(nats, rel=1e-5)
     for w, gradient in zip(trainer.model.network.parameters(), wanted, strict=True):
         torch.testing.assert_close(w.grad, gradient, rtol=1e-4, atol=1e-4)
-    assert len(found) == 2**lines
     for i, squares in enumerate(exact):
         mean = sum(squares_of[i] for squares_of in found.values()) / len(found)
         torch.testing.assert_close(mean, squares, rtol=1e-3, atol=1e-3)
@@ -185,7 +187,7 @@ def test_standard_deviations_have_a_learning_rate_of_their_own(tmp_path, optimiz
     assert [group["peak"] for group in trainer.optimizer.param_groups][-1] == 0.03
     before = [p.detach().clone() for p in trainer.noise.log_std]
     end = trainer.fit()
-    moved = max(float((a - b).abs().max()) for a, b in zip(trainer.noise.log_std, before, strict=True))
+    moved = max(float((a.detach() - b).abs().max()) for a, b in zip(trainer.noise.log_std, before, strict=True))
     limit = 0.03 * end.updates * (1.2 if optimizer in ("muon", "adam") else 1e3)
     assert 0 < moved < limit and (optimizer not in ("muon", "adam") or moved > 0.03)
 
