@@ -74,7 +74,7 @@ def faster(
     recipe: Recipe,  # with the paper's settings
 ) -> Recipe:
     "The same row for a laptop."
-    train = TrainConfig(points=12_000_000, noise=recipe.train.noise, noise_estimate="signed")
+    train = TrainConfig(points=33_000_000, decay_fraction=0.7, vary=0.1, noise=recipe.train.noise, noise_estimate="signed")
     name, about = f"{recipe.name}-fast", f"{recipe.about.split(';')[0]}; faster"
     init_from = f"; set init_from to a run of {recipe.name.removesuffix('-adaptive')}-fast"
     about += init_from if recipe.train.noise == "adaptive" else ""

@@ -6,7 +6,7 @@
 __all__ = ['TABLES', 'BEFORE', 'ELSEWHERE', 'PAPER_DATA', 'JUDGED_BY', 'rows_of', 'data_faults', 'data_verdict', 'Result',
            'result_faults', 'read_results', 'results_of', 'table_text', 'table_markdown', 'run_table']
 
-# %% ../nbs/78_tables.ipynb #1b1a1505
+# %% ../nbs/78_tables.ipynb #32b68572
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
@@ -21,7 +21,7 @@ from .recipes import find_recipe, prepare, scored
 from .rows import PAPER_ROWS, PAPER_TEXT
 from .settings import Recipe, configure
 
-# %% ../nbs/78_tables.ipynb #cfa8b786
+# %% ../nbs/78_tables.ipynb #b23a6853
 TABLES = {
     1: "Penn Treebank, test set: bits per character, perplexity, errors",
     2: "Wikipedia, validation set: bits per character",
@@ -46,7 +46,7 @@ def rows_of(
         raise ValueError(f"the paper has the tables {', '.join(map(str, TABLES))}, not {table}")
     return [r for r in (*PAPER_TEXT, *PAPER_ROWS) if r.reported.row.startswith(f"table {table},")]
 
-# %% ../nbs/78_tables.ipynb #62e4d199
+# %% ../nbs/78_tables.ipynb #b850cf61
 PAPER_DATA = {  # lines, characters, words or bytes of each split
     "IAM-OnDB": dict(graves_train=10_741, graves_valid=1_438),
     "Penn Treebank by chars": dict(train=5_017_482, valid=393_042, test=442_423),
@@ -90,7 +90,7 @@ def data_verdict(
         return f"as the paper's: {', '.join(f'{name} {count:,}' for name, count in PAPER_DATA[collection.name.removesuffix('.zip')].items())}: figures can be compared"
     return f"figures cannot be compared with the paper's: {'; '.join(faults)}"
 
-# %% ../nbs/78_tables.ipynb #3d5c3236
+# %% ../nbs/78_tables.ipynb #fad6df52
 class Result(NamedTuple):
     "A figure that was measured, beside the paper's or not."
 
@@ -132,7 +132,7 @@ def results_of(
     names |= {name: name for name in ELSEWHERE.get(table, ())}
     return [Result(names[r["recipe"]], dict(r), result_faults(r)) for r in results if r["recipe"] in names]
 
-# %% ../nbs/78_tables.ipynb #616ec200
+# %% ../nbs/78_tables.ipynb #0ce471f8
 def amount(
     r: Mapping,  # a result
 ) -> str:
@@ -187,7 +187,7 @@ def lines_elsewhere(
 
     return [told(r) for r in results if r.faults]
 
-# %% ../nbs/78_tables.ipynb #0f2d7d3b
+# %% ../nbs/78_tables.ipynb #d37d35d7
 def table_text(
     table: int,  # 1 to 4
     results: Iterable[Mapping],  # as from `read_results`
@@ -218,7 +218,7 @@ def table_markdown(
     said += [f"| {x.row} | {x.paper} | {x.here} | {x.of} | `{x.command}` |" for x in elsewhere]
     return "\n".join(said)
 
-# %% ../nbs/78_tables.ipynb #f694c572
+# %% ../nbs/78_tables.ipynb #2a516d5a
 def run_table(
     table: int,  # 1 to 4
     data: Sequence[str | Path],  # folders or files; each row takes the first that holds what it is of
@@ -239,7 +239,7 @@ def run_table(
         else:
             yield from run_row(recipe, place, Path(out), "test" if table == 1 else "valid", report)
 
-# %% ../nbs/78_tables.ipynb #c270e4af
+# %% ../nbs/78_tables.ipynb #3e78d4e2
 def find_data(
     recipe: Recipe,
     data: Sequence[str | Path],  # folders or files
