@@ -37,6 +37,7 @@ GUIDES = (
     "start",
     "paper",
     "training",
+    "tables",
     "own_ink",
     "pages",
     "plotters",

@@ -3,6 +3,7 @@
 In a Markdown file, `<!-- figure: docs/bench.json threads d -->2<!-- -->` is the number 2: a file, the way to the value,
 a format of Python's, and between the comments what it gives. The way's steps are parted by slashes: a key, a place in a
 list, or the `name` of a list's entry. The site shows the number without the comments.
+Between `<!-- tables -->` and its end stand the paper's tables beside ours.
 """
 
 import functools
@@ -11,6 +12,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+TABLES = re.compile(r"(<!-- tables -->\n).*?(<!-- /tables -->)", re.DOTALL)
 MACRO = re.compile(r"(<!-- figure: (\S+) (.+?) (\S+) -->)(.*?)(<!-- -->)", re.DOTALL)
 
 
@@ -34,8 +36,18 @@ def figure(path: str, way: str, form: str) -> str:
     return format(functools.reduce(take, way.split("/"), read(path)), form)
 
 
+@functools.cache
+def tables() -> str:
+    "The paper's tables beside ours, from the results in the package."
+    from graves_nb.tables import TABLES as numbers
+    from graves_nb.tables import read_results, table_markdown
+
+    return "".join(f"{table_markdown(number, read_results())}\n\n" for number in numbers)
+
+
 def fresh(text: str) -> str:
     "The text with every figure as its file has it."
+    text = TABLES.sub(lambda m: m[1] + tables() + m[2], text)
     return MACRO.sub(lambda m: m[1] + figure(m[2], m[3], m[4]) + m[6], text)
 
 

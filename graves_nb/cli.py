@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['app', 'DYNAMIC_RATE', 'MOST', 'NEATEST', 'MODEL', 'STUDIO', 'main', 'write', 'dataset', 'sample', 'train', 'evaluate',
-           'compress', 'decompress', 'lab', 'collect', 'export', 'bench', 'data', 'recipes', 'models']
+           'compress', 'decompress', 'lab', 'collect', 'export', 'bench', 'data', 'recipes', 'models', 'tables']
 
 # %% ../nbs/71_cli.ipynb #52-002
 import json
@@ -572,6 +572,7 @@ def train(
 ) -> None:
     "Train a model; interrupt it whenever you like."
     from graves_nb.checks import as_number
+    from graves_nb.pretrained import file_of_run
     from graves_nb.recipes import configure, find_recipe, prepare
 
     changes = checked_changes(changes_of(settings or []))
@@ -588,7 +589,7 @@ def train(
     chosen = configure(find_recipe(recipe), changes)
     trainer = prepare(chosen, data, out, lambda entry: typer.echo(json.dumps(entry), err=True), resume)
     trainer.fit()
-    typer.echo(out / "model.safetensors")
+    typer.echo(file_of_run(out))
 
 # %% ../nbs/71_cli.ipynb #c823e19e
 def changes_of(settings: list[str]) -> dict[str, str]:
@@ -645,7 +646,7 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="folder of IAM-OnDB, UNIPEN, your own .inkml files or text; or a file of text")],
     split: Annotated[str, typer.Option(help="train or valid; of IAM-OnDB valid1, valid2, test; of Penn test")] = "valid",
     dynamic: Annotated[bool, typer.Option("--dynamic", help="of text: go on learning while reading")] = False,
-    rate: Annotated[float, typer.Option(help="learning rate of --dynamic")] = DYNAMIC_RATE,
+    rate: Annotated[float | None, typer.Option(help="learning rate of --dynamic; without it the best on other held-out text")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="also write the figures here")] = None,
 ) -> None:
     "Log-loss of a model on real ink or text."
@@ -653,12 +654,12 @@ def evaluate(
     from graves_nb.evaluation import provenance
     from graves_nb.pretrained import load_model
 
-    as_number("rate", rate, 0, 1)
+    rate = None if rate is None else as_number("rate", rate, 0, 1)
     if json_file:
         check_target(json_file)
     start, judged = time.monotonic(), load_model(model)
     with waiting("reading and judging"):
-        figures, digest = score(judged, data, split, rate if dynamic else None)
+        figures, digest = score(judged, data, split, dynamic, rate)
     figures["seconds"] = round(time.monotonic() - start, 1)
     if json_file:
         record = figures | dict(info=judged.info) | provenance(digest, ["graves", *sys.argv[1:]])
@@ -671,25 +672,13 @@ def score(
     model,  # of ink or text
     data: Path,
     split: str,
-    rate: float | None,  # of dynamic evaluation, for text; None is at rest
+    dynamic: bool,  # of text: whether to learn while reading
+    rate: float | None,  # how fast; None finds out on text that is not in the split
 ) -> tuple[dict, str]:  # figures, digest of the data
     "Evaluate on a split of what there is at a path."
-    from dataclasses import asdict
+    from graves_nb.recipes import data_of, scored, symbols_of
 
-    from graves_nb.dynamic import Dynamic
-    from graves_nb.evaluation import digest
-    from graves_nb.evaluation import evaluate as judge
-    from graves_nb.recipes import data_of, symbols_of
-
-    learning, known_as = None if rate is None else Dynamic("sgd", rate), data_of(model)
-    if learning is not None and known_as.kind != "text":
-        raise ValueError("--dynamic is for text")
-    collection = known_as.open(data, symbols_of(model))
-    sequences = known_as.sequences(collection, split)
-    scores = judge(model, sequences, dynamic=learning, end=getattr(collection, "end", None)).to_dict()
-    about = dict(recipe=model.info.get("recipe", "none"), data=collection.name, split=split)
-    about |= dict(dynamic=learning and asdict(learning)) if known_as.kind == "text" else {}
-    return about | scores, digest(sequences)
+    return scored(model, data_of(model).open(data, symbols_of(model)), split, dynamic, rate)
 
 # %% ../nbs/71_cli.ipynb #52-015
 @app.command()
@@ -880,11 +869,15 @@ def _bench_there(device, quick, told, json_file, figure) -> None:
 def data(
     folder: Annotated[Path, typer.Argument(help="a folder with IAM-OnDB, UNIPEN, your own ink, Penn or enwik8; or a file")],
 ) -> None:
-    "What a data folder holds, counted, and what had to be left out."
+    "What a data folder holds, counted, what had to be left out, and whether figures can be set beside the paper's."
     from graves_nb.collections import open_collection
+    from graves_nb.tables import PAPER_DATA, data_verdict
 
-    for line in open_collection(folder).summary():
+    collection = open_collection(folder)
+    for line in collection.summary():
         typer.echo(line)
+    if collection.name in PAPER_DATA:
+        typer.echo(data_verdict(collection))
 
 # %% ../nbs/71_cli.ipynb #52-019-2
 @app.command()
@@ -904,6 +897,38 @@ def models() -> None:
 
     for name in list_models():
         typer.echo(name)
+
+# %% ../nbs/71_cli.ipynb #361422af
+@app.command()
+def tables(
+    table: Annotated[int | None, typer.Argument(min=1, max=4, help="which; all four if not given")] = None,
+    run: Annotated[bool, typer.Option("--run", help="train and evaluate its rows, in order; what is done is not done again")] = False,
+    data: Annotated[list[Path] | None, typer.Option(help="with --run: where Penn, enwik8 or IAM-OnDB are; may be given several times")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder of the runs and their results: runs/tables with --run")] = None,
+    paper: Annotated[bool, typer.Option("--paper", help="with --run: the paper's settings to the letter instead of ours")] = False,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="with --run: key=value, of every row")] = None,
+    device: Annotated[str | None, typer.Option(help="with --run: cpu, cuda, cuda:1, mps")] = None,
+) -> None:
+    "The rows of the paper's tables beside ours: figures, data, time, command."
+    from graves_nb.tables import TABLES, read_results, run_table, table_text
+
+    which = [table] if table else list(TABLES)
+    if run:
+        if not data:
+            raise ValueError("--run needs --data: a folder with the Penn Treebank, enwik8 or IAM-OnDB")
+        out, changes = out or Path("runs/tables"), checked_changes(changes_of(settings or []))
+        check_folder(out)
+        if device is not None:
+            choose_device(device)
+        for number in which:
+            for done in run_table(number, data, out, changes, paper, lambda entry: typer.echo(json.dumps(entry), err=True)):
+                typer.echo(done)
+    elif data or paper or settings or device:
+        raise ValueError("--data, --paper, --set and --device go with --run")
+    elif out and not (out / "results").is_dir():
+        raise FileNotFoundError(f"{out} holds no results: --run --data DIR makes them")
+    results = read_results([] if out is None else [out / "results"])
+    typer.echo("\n\n".join(table_text(number, results) for number in which))
 
 # %% ../nbs/71_cli.ipynb #f83621a3
 if __name__ == "__main__" and globals().get("__package__"):  # python -m graves_nb.cli; in a notebook there is no package

@@ -186,13 +186,13 @@ def agreed(
     own: Vocabulary,  # of the corpus
     wanted: Vocabulary | None,  # of a model that is to read it, if there is one
 ) -> Vocabulary:
-    "The vocabulary of a corpus, which must be the one that is wanted."
-    if wanted is not None and wanted != own:
+    "The vocabulary of a corpus: the one that is wanted, which may have more symbols than occur."
+    if wanted is not None and (wanted.unit != own.unit or not set(own.symbols) <= set(wanted.symbols)):
         raise ValueError(
             f"{corpus} has {len(own)} kinds of {own.unit}s, which are not the "
             f"{len(wanted)} {wanted.unit}s that the model knows"
         )
-    return own
+    return wanted or own
 
 # %% ../nbs/17_corpus.ipynb #04-023
 SENTENCES = dict(train=42_068, valid=3_370, test=3_761)  # in Mikolov's files
@@ -233,8 +233,8 @@ class PennTreebank(Corpus):
             raise ValueError(f'level must be "char" or "word", got {level!r}')
         self.root, name = Path(root), f"Penn Treebank by {level}s"
         texts = {split: clean_penn(text) for split, text in read_penn(self.root).items()}
-        own = Vocabulary(level, sorted(set(split_symbols(level, texts["train"]))))
-        super().__init__(name, agreed(name, own, vocabulary), encode_splits(own, texts))
+        own = agreed(name, Vocabulary(level, sorted(set(split_symbols(level, texts["train"])))), vocabulary)
+        super().__init__(name, own, encode_splits(own, texts))
         self.end = own.symbols.index("\n" if level == "char" else END)
 
     @staticmethod
@@ -397,7 +397,9 @@ class TextFile(Corpus):
     ):
         path = Path(path)
         if unit == "byte":
-            super().__init__(path.name, *split_bytes(map_bytes(path), agreed(path.name, ALL_BYTES, vocabulary)))
+            raw = map_bytes(path)
+            known = ALL_BYTES if vocabulary is None else agreed(path.name, Vocabulary("byte", occurring(raw)), vocabulary)
+            super().__init__(path.name, *split_bytes(raw, known))
         else:
             super().__init__(path.name, *split_file(path, unit, vocabulary))
 

@@ -134,7 +134,7 @@ class GateMuon(torch.optim.Optimizer):
     def step(self, closure: Callable | None = None) -> Tensor | None:  # what the closure returned
         "Move all weights; several processes share the work and end with the same weights."
         loss = _call(closure)
-        gates, rest = self.param_groups
+        gates, *others = self.param_groups
         rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         for p in gates["params"]:
             state = self.state[p]
@@ -148,8 +148,9 @@ class GateMuon(torch.optim.Optimizer):
             if world > 1:
                 dist.broadcast(p.grad, i % world)
             p.add_(p.grad, alpha=-gates["lr"])
-        for p in rest["params"]:
-            _adam_(p, self.state[p], rest["lr"], rest["beta2"])
+        for rest in others:
+            for p in rest["params"]:
+                _adam_(p, self.state[p], rest["lr"], rest["beta2"])
         return loss
 
 # %% ../nbs/41_optim.ipynb #21-035
@@ -174,7 +175,7 @@ def _adam_(p, state, lr, beta2, beta1=0.9, eps=1e-8):
     scale = (state["square"] / (1 - beta2 ** state["step"])).sqrt_().add_(eps)
     p.addcdiv_(state["average"], scale, value=-lr / (1 - beta1 ** state["step"]))
 
-# %% ../nbs/41_optim.ipynb #3ebc0515
+# %% ../nbs/41_optim.ipynb #e27c6896
 def newest_share(
     decay: float,  # of the mean, below 1
     count: int,  # updates that are in it, this one among them
@@ -182,7 +183,7 @@ def newest_share(
     "How much of a mean of weights its newest ones are."
     return max(1 - decay, 10 / (count + 9))
 
-# %% ../nbs/41_optim.ipynb #b1bc4f40
+# %% ../nbs/41_optim.ipynb #36b603f7
 class WeightAverage:
     "The mean of a network's weights over its last updates."
 
@@ -227,7 +228,7 @@ class WeightAverage:
         self.count, means = state["count"], state["means"]
         self.means = [means[name].to(w) for name, w in self.network.named_parameters()] if means else []
 
-# %% ../nbs/41_optim.ipynb #a88dd595
+# %% ../nbs/41_optim.ipynb #7ad20414
 @torch.no_grad()
 def put_weights(
     weights: list[Tensor],

@@ -181,7 +181,8 @@ class InkData:
         collection: Collection,  # of ink
     ) -> InkTask:
         "What there is to learn."
-        return InkTask(make_stages(recipe, collection), held_out_inks(collection, recipe.alphabet))
+        held_out = held_out_inks(collection, recipe.alphabet)
+        return InkTask(make_stages(recipe, collection), held_out, len(collection.split(collection.valid_split)) - len(held_out))
 
     def reported(
         self,

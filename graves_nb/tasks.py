@@ -29,6 +29,7 @@ TASK_PARTS = (
 class Task:
     "What a trainer trains on; one of your own adds `unit`, `figures`, `size`, `batches`, `loss`, `totals` and `scores`."
 
+    left_out = 0  # lines or symbols of the held-out data that a validation does not look at; the log says so
     ahead = False  # whether batches are a function of the progress alone, so that a thread may make the next ones in time
 
     def bind(
@@ -107,8 +108,25 @@ def ink_batch(
     rows: Sequence[int],  # lines of the batch
 ) -> tuple[InkBatch, int, int]:  # this process's share; points and lines of the whole batch
     "One batch, its lines varied if that was asked for, the same way in whichever process."
-    share = [varied(run.examples[i], i, run.seed, task) for i in rows[task.rank :: task.world]]
-    return collate(share), sum(len(run.examples[i].offsets) for i in rows), len(rows)
+    own = rows[task.rank :: task.world]
+    batch = disturbed(collate([varied(run.examples[i], i, run.seed, task) for i in own]), own, run.seed, task)
+    return batch, sum(len(run.examples[i].offsets) for i in rows), len(rows)
+
+
+def disturbed(
+    batch: InkBatch,
+    rows: Sequence[int],  # the numbers of its lines
+    seed: int,  # of the pass
+    task: "InkTask",  # bound
+) -> InkBatch:
+    "The batch with noise on the offsets that the network reads, none on those that it is to predict."
+    if not getattr(task.config, "input_noise", 0):
+        return batch
+    noise, length = torch.zeros_like(batch.x), len(batch.x)
+    for n, i in enumerate(rows):
+        generator = torch.Generator().manual_seed((seed * 1_000_003 + i + 1) % 2**63)
+        noise[1:, n, :2] = task.config.input_noise * torch.randn(length - 1, 2, generator=generator)
+    return batch._replace(x=batch.x + noise)
 
 
 def varied(
@@ -183,10 +201,11 @@ class InkTask(Task):
         self,
         stages: Sequence[Stage],  # the curriculum
         valid: Sequence[Ink],  # held-out lines
+        left_out: int = 0,  # how many more of them there are, which the network cannot read
     ):
         if not stages or not all(len(stage.inks) for stage in stages) or not len(valid):
             raise ValueError("training needs ink in every stage and for validation, some of it is empty")
-        self.stages, self.valid = list(stages), valid
+        self.stages, self.valid, self.left_out = list(stages), valid, left_out
 
     def bind(
         self,
@@ -304,6 +323,18 @@ def text_batches(
         p.epoch, p.position = p.epoch + 1, 0
 
 
+def held_out_pieces(
+    symbols: Symbols,  # of a split
+    length: int,  # symbols that are read at a time, where a sequence is not a sentence
+    end: int | None,  # the symbol that ends a sentence, where sentences are sequences
+    streams: int | None = None,  # read side by side; None takes 32, or as many as have 400 symbols each
+) -> Streams | Sentences:
+    "A split as it is read to be judged, in training and afterwards alike: how many streams begin without a past decides what it costs."
+    if streams is None:
+        streams = 32 if end is not None else max(1, min(32, len(symbols) // 400))
+    return pieces_of(symbols, streams, max(1, min(length, len(symbols) // streams)), 0, end)
+
+
 @torch.no_grad()
 def total_text_nats(
     network: nn.Module,  # whose head predicts symbols
@@ -315,6 +346,8 @@ def total_text_nats(
     total, state, device = torch.zeros(2, dtype=torch.float64), None, next(network.parameters()).device
     for piece in pieces:
         piece = piece.share(rank, world).to(device)
+        if not piece.mask.shape[1]:  # fewer streams than processes
+            continue
         nats, state = piece_nats(network, piece, state)
         total += torch.tensor([nats.cpu().double().sum().item(), piece.mask.sum().item()], dtype=torch.float64)
     return total
@@ -364,6 +397,7 @@ class TextTask(Task):
             raise ValueError("training needs text to learn from and to validate on, some of it is empty")
         self.train, self.length, self.reset_every, self.end = train, length, reset_every, end
         self.valid = Symbols(valid.raw[:VALIDATED_SYMBOLS], valid.table)
+        self.left_out = len(valid) - len(self.valid)
 
     def bind(
         self,
@@ -414,10 +448,7 @@ class TextTask(Task):
         network: nn.Module,  # whose head predicts symbols
     ) -> Tensor:  # nats, symbols: (2,), float64
         "The loss on this process's share of the held-out text."
-        length = min(self.length, len(self.valid))
-        many = self.world * max(1, min(32, len(self.valid) // length) // self.world)
-        pieces = pieces_of(self.valid, many, length if len(self.valid) >= many * length else 1, 0, self.end)
-        return total_text_nats(network, pieces, self.rank, self.world)
+        return total_text_nats(network, held_out_pieces(self.valid, self.length, self.end), self.rank, self.world)
 
     def scores(
         self,

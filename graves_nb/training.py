@@ -32,8 +32,9 @@ from .contracts import check_parts, config_dict, why_not
 from .files import replacing
 from .model import FORMAT_VERSION, Model, ModelFileError, foreign_parts, model_of, read_meta, told
 from .native import flush_denormals
-from .noise import AdaptiveWeightNoise, WeightNoise
+from .noise import AdaptiveWeightNoise, SignedLines, UnitDropout, WeightNoise
 from .optim import GateMuon, GravesRMSprop, WeightAverage
+from .softmax import bits
 from .tasks import TASK_PARTS, Task
 
 # %% ../nbs/44_training.ipynb #22-004
@@ -48,13 +49,14 @@ CHOICES = dict(
     optimizer=("muon", "adam", "rmsprop", "sgd"),
     mean_over=("point", "sequence"),
     noise=("none", "fixed", "adaptive"),
-    noise_estimate=("per-sequence", "squared", "pathwise"),
+    noise_estimate=("per-sequence", "signed", "squared", "pathwise"),
     precision=("auto", "fp32", "bf16", "fp16"),
     valid_precision=("auto", "fp32"),
 )
 ABOVE_ZERO = dict(points=1e15, batch_size=1e6, log_updates=1e9, learning_rate=100.0, adam_learning_rate=100.0, noise_std=10.0, clip_norm=math.inf)
+ABOVE_ZERO |= dict(std_learning_rate=10.0)
 AT_LEAST_ZERO = dict(momentum=0.99999, vary=0.99, decay_fraction=1.0, chunk=1e9, patience=1e9, warmup_updates=1e9, validate_points=1e15)
-AT_LEAST_ZERO |= dict(checkpoint_minutes=1e6, seed=2.0**31, average=0.999999, minutes=1e9)
+AT_LEAST_ZERO |= dict(checkpoint_minutes=1e6, seed=2.0**31, average=0.999999, minutes=1e9, dropout=0.9, input_noise=10.0)
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,15 @@ class TrainConfig:
     average: float = 0.0  # how much of the mean of all weights so far an update leaves, say 0.999: it is validated and saved; 0 has none
     noise: str = "none"  # weight noise while training: "none", "fixed", or "adaptive"
     noise_std: float = 0.075  # its standard deviation, with "adaptive" the first one (sec. 4.2)
-    noise_estimate: str = "per-sequence"  # with "adaptive": squares of each sequence's gradient; "squared", of the batch's; "pathwise"
+    noise_estimate: str = "per-sequence"  # with "adaptive": squares of each sequence's gradient; "signed", unbiased, faster; "squared", of the batch's; "pathwise"
     chunk: int = 0  # of ink: keep activations of so many steps at a time, for a third more computation; 0 keeps all
+    std_learning_rate: float = 0.01  # with "adaptive", of the logarithms of the standard deviations: 100 updates move one by about 1
+    dropout: float = 0.0  # share of each layer's units that an update does without, the same at all steps, see `UnitDropout`
+    input_noise: float = 0.0  # of ink: standard deviation of the noise on the offsets that are read, in normalised units
     vary: float = 0.0  # of ink: how much a line is slanted and stretched each time it is seen, see `vary`
-    patience: int = 0  # stop after so many validations without a better one; 0 never does
+    patience: int = 0  # stop after so many validations, each `validate_points` after the other, without a better one; 0 never does
     precision: str = "auto"  # "fp32", "bf16", "fp16", for cards without bf16, or "auto": bf16 products where the processor has them
-    valid_precision: str = "auto"  # of validations: "fp32", or "auto": on a GPU that of the run
+    valid_precision: str = "fp32"  # of validations: "fp32", or "auto": on a GPU that of the run
     checkpoint_minutes: float = 3.0  # between checkpoints
     validate_points: int = 1_000_000  # between validations; 0 validates at the end only
     log_updates: int = 20  # between lines of the log
@@ -104,6 +109,8 @@ def check_config(
     for name, known in CHOICES.items():
         if getattr(config, name) not in known:
             raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(config, name)!r}")
+    if config.dropout and config.noise == "adaptive":
+        raise ValueError(f"dropout goes with no noise or with fixed noise, not with adaptive noise: dropout is {config.dropout}")
 
 # %% ../nbs/44_training.ipynb #22-019
 def has_fast_bf16() -> bool:
@@ -150,7 +157,11 @@ def make_optimizer(
     config: TrainConfig,  # says which
     network: nn.Module,  # whose weights it moves
 ) -> torch.optim.Optimizer:  # each of its groups knows its highest learning rate, "peak"
-    "The optimiser of a run."
+    "The optimiser of a run; where standard deviations are learned, their logarithms have a rate of their own."
+    if deviations := list(getattr(network, "log_std", ())):
+        optimizer = make_optimizer(config, network.network)
+        optimizer.add_param_group(dict(params=deviations, lr=config.std_learning_rate, peak=config.std_learning_rate, beta2=0.99))
+        return optimizer
     if config.optimizer == "muon":
         dtype = torch.bfloat16 if uses_bf16(config) else torch.float32  # never fp16, in which these products may overflow
         return GateMuon(network, config.learning_rate, config.adam_learning_rate, dtype=dtype)
@@ -276,7 +287,47 @@ def send_one_by_one(
         w.grad = reduce(total, "sum")
     return nats, [reduce(square, "sum") for square in squares]
 
+# %% ../nbs/44_training.ipynb #c4f679f9
+def send_signed(
+    trainer: "Trainer",
+    batch,  # this process's share
+) -> tuple[float | Tensor, list[Tensor]]:  # nats; of each weight, an unbiased estimate of the same sum, as its shape
+    "The batch twice: once with a sign by chance on each sequence, whose gradient is squared, and once as it is."
+    accelerator, weights = trainer.accelerator, list(trainer.model.network.parameters())
+    lines, network = getattr(batch, "piece", batch).mask.shape[1], trainer.network
+    choice = torch.rand(lines, generator=draw_of(trainer, 2 + accelerator.process_index)) < 0.5
+    try:
+        trainer.network = SignedLines(network, torch.where(choice, -1.0, 1.0).to(accelerator.device))
+        with accelerator.no_sync(network):
+            send_backward(trainer, batch)
+    finally:
+        trainer.network = network
+    squares = [accelerator.reduce(w.grad, "sum").square() for w in weights]
+    for w in weights:
+        w.grad = None
+    return send_all(trainer, batch), squares
+
+
+def send_all(
+    trainer: "Trainer",
+    batch,  # this process's share
+) -> float | Tensor:  # nats
+    "The summed loss of all processes, sent backwards."
+    nats = send_backward(trainer, batch)
+    if trainer.accelerator.num_processes > 1:  # they average their gradients
+        for weight in trainer.model.network.parameters():
+            weight.grad.mul_(trainer.accelerator.num_processes)
+    return nats
+
 # %% ../nbs/44_training.ipynb #22-032
+def draw_of(
+    trainer: "Trainer",
+    more: int = 0,  # to tell two draws of an update from each other
+) -> torch.Generator:
+    "Chance, from the number of the update."
+    return torch.Generator().manual_seed((trainer.config.seed * 1_000_003 + trainer.progress.updates) + more * 2**40)
+
+
 def add_gradients(
     trainer: "Trainer",
     batch,  # this process's share
@@ -286,16 +337,15 @@ def add_gradients(
     p, config, squares = trainer.progress, trainer.config, None
     with contextlib.ExitStack() as stack:
         if trainer.noise is not None:
-            draw = torch.Generator().manual_seed(config.seed * 1_000_003 + p.updates)
-            stack.enter_context(trainer.noise.drawn(draw))
+            stack.enter_context(trainer.noise.drawn(draw_of(trainer)))
+        if trainer.dropout is not None:
+            stack.enter_context(trainer.dropout.drawn(draw_of(trainer, 1)))
         batch = batch.to(trainer.accelerator.device)
-        if config.noise == "adaptive" and config.noise_estimate == "per-sequence" and config.batch_size > 1:
-            nats, squares = send_one_by_one(trainer, batch)
+        ways = {"per-sequence": send_one_by_one, "signed": send_signed} if config.noise == "adaptive" and config.batch_size > 1 else {}
+        if send := ways.get(config.noise_estimate):
+            nats, squares = send(trainer, batch)
         else:
-            nats = send_backward(trainer, batch)
-            if trainer.accelerator.num_processes > 1:  # they average their gradients
-                for weight in trainer.model.network.parameters():
-                    weight.grad.mul_(trainer.accelerator.num_processes)
+            nats = send_all(trainer, batch)
     if config.noise == "adaptive":
         p.complexity = trainer.noise.collect(min(1.0, points / trainer.task.size(p)), squares)
     return nats
@@ -314,9 +364,10 @@ def update_weights(
         group["lr"] = factor * group["peak"]
     trainer.optimizer.zero_grad(set_to_none=True)
     nats = add_gradients(trainer, batch, points)
-    parameters = [p for group in trainer.optimizer.param_groups for p in group["params"]]
-    torch._foreach_div_([p.grad for p in parameters], float(points if trainer.config.mean_over == "point" else lines))
-    check_norm(trainer, as_read(trainer, nn.utils.clip_grad_norm_(parameters, trainer.config.clip_norm)))
+    parameters = [w for group in trainer.optimizer.param_groups for w in group["params"]]
+    torch._foreach_div_([w.grad for w in parameters], float(points if trainer.config.mean_over == "point" else lines))
+    norm = nn.utils.clip_grad_norm_(list(trainer.model.network.parameters()), trainer.config.clip_norm)
+    check_norm(trainer, as_read(trainer, norm))
     trainer.optimizer.step()
     if trainer.average is not None:
         trainer.average.update()
@@ -814,6 +865,15 @@ def held_out_scores(
     return trainer.task.scores(added_up(trainer, total))
 
 
+def validation(
+    trainer: "Trainer",
+    scores: Sequence[float],  # of held-out data
+) -> dict:  # for the log
+    "Figures by name, and how much of the held-out data they leave out, if any."
+    left_out = getattr(trainer.task, "left_out", 0)
+    return dict(zip(trainer.task.figures, scores, strict=True)) | ({"valid_left_out": left_out} if left_out else {})
+
+
 def judge(
     trainer: "Trainer",
     ended: bool = False,  # whether this is the validation at the end of the run
@@ -829,7 +889,7 @@ def judge(
         info = trainer.model.info | dict(points=p.points, updates=p.updates)
         with settled(trainer):
             trainer.best = dict(weights=on_cpu(trainer.model.network), info=json.dumps(info))
-    entry = entry_of(trainer, **dict(zip(trainer.task.figures, scores, strict=True)))
+    entry = entry_of(trainer, **validation(trainer, scores))
     write_line(trainer, entry)
     trainer.save_checkpoint()
     if better:
@@ -843,7 +903,7 @@ def glance(
     "Validate a run that is stopped before its end, without any trace in what is resumed."
     trainer.save_checkpoint()
     scores, lines = trainer.validate(), trainer.pending.lines
-    entry = entry_of(trainer, **dict(zip(trainer.task.figures, scores, strict=True)))
+    entry = entry_of(trainer, **validation(trainer, scores))
     write_line(trainer, entry)
     trainer.pending.lines = lines
     if trainer.best is None and trainer.accelerator.is_main_process:
@@ -889,10 +949,23 @@ def log_training(
     settle(trainer)
     check_finite(trainer)
     pending, speed = trainer.pending, {f"{trainer.task.unit}_per_second": clock.speed(trainer.progress.points)}
-    entry = entry_of(trainer, nats=pending.losses / pending.updates, **speed)
+    nats, rate = pending.losses / pending.updates, trainer.optimizer.param_groups[0]["lr"]
+    more = {"bits_per_symbol": bits(nats)} if trainer.task.unit == "symbols" else {}
+    if (cost := trainer.progress.complexity) is not None:
+        more["complexity_per_point"] = cost / trainer.task.size(trainer.progress)
+    entry = entry_of(trainer, nats=nats, **more, learning_rate=rate, **speed)
     pending.losses, pending.updates = 0.0, 0
     write_line(trainer, entry)
-    tell(trainer, entry)
+    tell(trainer, entry | {"minutes_left": minutes_left(trainer)})
+
+
+def minutes_left(
+    trainer: "Trainer",
+) -> float:  # to the end of the run by its points or its minutes, if it goes on as fast as so far
+    "How long it will still take, about."
+    p, config = trainer.progress, trainer.config
+    left = p.minutes * max(0, config.points - p.points) / max(1, p.points)
+    return round(min(left, max(0.0, config.minutes - p.minutes)) if config.minutes else left, 1)
 
 
 def crossed(
@@ -1104,6 +1177,7 @@ class Trainer:
         self.network = self.accelerator.prepare_model(model.network)
         self.network.head = model.network.head  # which a wrapper for several processes hides
         self.noise = make_noise(self.config, model.network)
+        self.dropout = UnitDropout(model.network, self.config.dropout) if self.config.dropout else None
         self.trained = model.network if self.noise is None else self.noise
         self.optimizer = make_optimizer(self.config, self.trained)
         self.average = WeightAverage(model.network, self.config.average) if self.config.average else None

@@ -31,6 +31,7 @@ NOT_RUN = {  # what a command begins with: why it is not run here
     "graves data iam": "IAM-OnDB may not be redistributed; test_cli counts a folder made like it",
     "graves data unipen": "UNIPEN is no part of the repository; test_unipen reads a folder made like it",
     "graves data my-folder": "a collection of the reader's own; test_collections registers one",
+    "graves tables 4": "needs IAM-OnDB and hours of training; test_tables runs a table and shows one",
     "graves write 'my own model'": "needs a model that was trained before; test_cli writes with one",
     "graves write 'this is how I write'": "the same",
     "graves export": "needs the extra `onnx`; the notebook of exports and test_wheel do",

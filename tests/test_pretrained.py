@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from graves_nb.ink import Ink
-from graves_nb.pretrained import DEFAULT_MODEL, list_hands, list_models, load_hand, load_model, model_card
+from graves_nb.pretrained import DEFAULT_MODEL, file_of_run, list_hands, list_models, load_hand, load_model, model_card
 
 
 @pytest.fixture
@@ -31,6 +31,16 @@ def test_a_model_may_be_a_file_or_the_folder_of_a_run(tmp_path):
     path = model.save(tmp_path / "model.safetensors")
     for name in (path, str(path), tmp_path):
         assert load_model(name).network.config == model.network.config
+
+
+def test_the_folder_of_a_run_means_its_best_model(tmp_path):
+    model = load_model()
+    assert file_of_run(tmp_path) == tmp_path / "model.safetensors"
+    for name, points in (("model", 9), ("best", 5)):
+        model.info["points"] = points
+        model.save(tmp_path / f"{name}.safetensors")
+        assert load_model(tmp_path).info["points"] == points
+    assert load_model(tmp_path / "model.safetensors").info["points"] == 9
 
 
 def test_styles_by_number_and_by_name(styles):

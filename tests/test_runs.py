@@ -289,7 +289,7 @@ def test_squares_are_those_of_single_sequences(tmp_path, kind):
     assert ratio > 1.5 if kind == "ink" else ratio < 0.7
 
 
-@pytest.mark.parametrize("estimate", ["per-sequence", "squared", "pathwise"])
+@pytest.mark.parametrize("estimate", ["per-sequence", "signed", "squared", "pathwise"])
 def test_the_estimate_is_chosen_by_the_configuration(tmp_path, estimate):
     config = replace(QUICK, noise="adaptive", noise_estimate=estimate, points=300)
     for make in (make_trainer, text_trainer):

@@ -30,7 +30,8 @@ from graves_nb.dynamic import Dynamic, adapting, gradient_squares
 from graves_nb.evaluation import evaluate, sequence_losses
 from graves_nb.model import TextModel
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
-from graves_nb.recipes import RECIPES, configure, describe, prepare
+from graves_nb.pretrained import load_model
+from graves_nb.recipes import RECIPES, best_rate, configure, describe, prepare, scored
 from graves_nb.rows import PAPER_TEXT, TEXT_RECIPES, faster_text
 from graves_nb.sampling import sample_text, write
 from graves_nb.softmax import sample_softmax, softmax_loss
@@ -303,6 +304,69 @@ def test_any_file_can_be_trained_on_and_evaluated(tmp_path, name):
     assert trainer.validate()[0] < before
     model = TextModel.load(tmp_path / "run" / "model.safetensors")
     assert model.info["recipe"] == name and model.info["points"] >= int(changes["points"])
+
+
+def test_the_log_and_an_evaluation_agree_and_a_run_is_its_best_model(tmp_path):
+    recipe = configure(
+        RECIPES["text-char"], SMALL | dict(points="6000", validate_points="1000", adam_learning_rate="0.05")
+    )
+    data, seen = corpus_file(tmp_path), []
+    trainer = prepare(recipe, data, tmp_path / "run", seen.append)
+    trainer.fit()
+    judged = {e["symbols"]: e["valid_nats_per_symbol"] for e in seen if "valid_nats_per_symbol" in e}
+    best, corpus = load_model(tmp_path / "run"), recipe.data.open(data)
+    scores = evaluate(best, corpus.split("valid"))
+    assert (
+        scores.nats == pytest.approx(min(judged.values()), rel=1e-5) == pytest.approx(trainer.progress.best, rel=1e-5)
+    )
+    assert best.info["points"] == min(judged, key=judged.get) and len(judged) > 4
+    last = evaluate(TextModel.load(tmp_path / "run" / "model.safetensors"), corpus.split("valid"))
+    assert last.nats == pytest.approx(list(judged.values())[-1], rel=1e-5)
+    line = next(e for e in seen if "nats" in e)
+    assert line["bits_per_symbol"] == pytest.approx(line["nats"] / math.log(2)) and 0 < line["learning_rate"] <= 0.02
+    assert line["minutes_left"] >= 0 and "valid_left_out" not in seen[-1]
+
+
+def test_what_a_validation_leaves_out_is_counted(monkeypatch, tmp_path):
+    monkeypatch.setattr("graves_nb.tasks.VALIDATED_SYMBOLS", 100)
+    trainer, seen = prepare(configure(RECIPES["text-char"], SMALL), corpus_file(tmp_path), tmp_path / "run"), []
+    trainer.report = seen.append
+    trainer.fit()
+    whole = len(trainer.model.vocabulary.encode(corpus_file(tmp_path).read_text()))
+    assert len(trainer.task.valid) == 100 and seen[-1]["valid_left_out"] == whole - int(whole * 0.96) - 100 > 0
+
+
+def test_a_vocabulary_may_have_more_symbols_than_the_text(penn, tmp_path):
+    few, own = corpus_file(tmp_path), PennTreebank(penn, "char").vocabulary
+    more = Vocabulary("char", (*own.symbols, "\u00e9"))
+    read = PennTreebank(penn, "char", more)
+    assert read.vocabulary == more and read.end == more.symbols.index("\n")
+    assert more.decode(read.split("test")[:]) == own.decode(PennTreebank(penn, "char").split("test")[:])
+    text = Vocabulary("char", sorted({*few.read_text(), "#"}))
+    model = TextModel(network_of(len(text)), text)
+    assert evaluate(model, TextFile(few, "char", text).split("valid")).symbols > 100
+    model.save(tmp_path / "older.safetensors")
+    begun = configure(
+        RECIPES["text-char"], SMALL | dict(init_from=str(tmp_path / "older.safetensors"), hidden_size="6")
+    )
+    assert prepare(begun, few, tmp_path / "run").model.vocabulary == text
+    some = Vocabulary("byte", tuple(sorted({*few.read_bytes(), 255})))
+    assert TextFile(few, "byte", some).vocabulary == some
+    for fewer in (Vocabulary("char", text.symbols[2:]), Vocabulary("word", ("so",))):
+        with pytest.raises(ValueError, match="that the model knows"):
+            TextFile(few, "char", fewer)
+
+
+def test_the_rate_of_dynamic_evaluation_is_chosen_on_other_text(penn, monkeypatch):
+    corpus, asked = PennTreebank(penn, "char"), []
+    model = TextModel(network_of(len(corpus.vocabulary)), corpus.vocabulary, {"recipe": "penn-char"})
+    monkeypatch.setattr("graves_nb.recipes.choose_rate", lambda model, text, end: asked.append((text[:], end)) or 3e-4)
+    for split, other, part in (("test", "valid", slice(0, 9)), ("valid", "train", slice(-9, None))):
+        assert best_rate(model, corpus, split, 9) == 3e-4
+        assert (asked[-1][0] == corpus.split(other)[part]).all() and asked[-1][1] == corpus.end
+    figures, _ = scored(model, corpus, "test", dynamic=True)
+    assert figures["dynamic"]["learning_rate"] == 3e-4 and len(asked) == 3
+    assert scored(model, corpus, "test")[0]["dynamic"] is None
 
 
 @pytest.mark.parametrize("name", [n for n in TEXT_RECIPES if n.startswith("penn")])

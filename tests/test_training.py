@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from graves_nb import training
 from graves_nb.alphabet import Alphabet, TextBatch
 from graves_nb.batches import InkBatch, batch_nats, chunked_backward, make_examples
 from graves_nb.ink import Ink, OffsetScaler
@@ -60,6 +61,7 @@ KINDS = [
     dict(noise="adaptive", learning_rate=0.01),
     dict(chunk=5),
     dict(average=0.8),
+    dict(dropout=0.3, input_noise=0.1),
 ]
 
 
@@ -123,6 +125,71 @@ def test_lines_are_varied_anew_in_every_pass_and_alike_in_every_process(tmp_path
     share = next(trainer.task.bind(trainer.model, trainer.config, 1, 2).batches(trainer.progress))[0]
     steps = len(share.target)
     assert torch.equal(share.target, whole.target[:steps, 1::2])
+
+
+@pytest.mark.parametrize("chunk", [0, 5])
+def test_the_signed_estimate_is_that_of_single_sequences_on_average(tmp_path, chunk):
+    trainer = make_trainer(
+        tmp_path, replace(QUICK, noise="adaptive", noise_estimate="signed", batch_size=3, chunk=chunk)
+    )
+    batch = next(trainer.task.batches(Progress()))[0]
+    nats, exact = training.send_one_by_one(trainer, batch)
+    wanted = [w.grad.clone() for w in trainer.model.network.parameters()]
+    lines, found = batch.mask.shape[1], {}
+    while len(found) < 2**lines:
+        trainer.progress.updates += 1
+        signs = tuple((torch.rand(lines, generator=training.draw_of(trainer, 2)) < 0.5).tolist())
+        if signs in found:
+            continue
+        trainer.optimizer.zero_grad(set_to_none=True)
+        same, found[signs] = training.send_signed(trainer, batch)
+        assert same == pytest.approx(nats, rel=1e-5)
+    for w, gradient in zip(trainer.model.network.parameters(), wanted, strict=True):
+        torch.testing.assert_close(w.grad, gradient, rtol=1e-4, atol=1e-4)
+    for i, squares in enumerate(exact):
+        mean = sum(squares_of[i] for squares_of in found.values()) / len(found)
+        torch.testing.assert_close(mean, squares, rtol=1e-3, atol=1e-3)
+
+
+def test_noise_on_the_inputs_leaves_what_is_predicted_alone_and_is_alike_in_every_process(tmp_path):
+    plain = next(make_trainer(tmp_path).task.batches(Progress()))[0]
+    trainer = make_trainer(tmp_path, replace(QUICK, input_noise=0.5))
+    whole, again = (next(trainer.task.batches(Progress()))[0] for _ in range(2))
+    assert torch.equal(whole.x, again.x) and torch.equal(whole.target, plain.target)
+    moved = whole.x - plain.x
+    assert not moved[0].any() and not moved[..., 2].any() and moved[1:, :, :2].std() == pytest.approx(0.5, rel=0.2)
+    share = next(trainer.task.bind(trainer.model, trainer.config, 1, 2).batches(Progress()))[0]
+    steps = len(share.x)
+    assert torch.equal(share.x, whole.x[:steps, 1::2])
+
+
+def test_dropout_is_drawn_anew_for_every_update_and_is_gone_when_validating(tmp_path):
+    trainer, kept = make_trainer(tmp_path, replace(QUICK, points=500, dropout=0.5)), []
+    backward = trainer.task.backward
+
+    def noted(network, batch, send):
+        kept.append((network.layers[0].weight_hh != 0).any(0))
+        return backward(network, batch, send)
+
+    trainer.task.backward = noted
+    trainer.fit()
+    assert len({tuple(units.tolist()) for units in kept}) > 1 and not all(units.all() for units in kept)
+    assert (trainer.model.network.layers[0].weight_hh != 0).any(0).all()
+    with pytest.raises(ValueError, match="not with adaptive noise"):
+        replace(QUICK, dropout=0.5, noise="adaptive")
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adam", "rmsprop", "sgd"])
+def test_standard_deviations_have_a_learning_rate_of_their_own(tmp_path, optimizer):
+    config = replace(QUICK, noise="adaptive", noise_estimate="pathwise", optimizer=optimizer, learning_rate=1e-3)
+    config = replace(config, adam_learning_rate=1e-3, points=500, std_learning_rate=0.03, decay_fraction=0.0)
+    trainer = make_trainer(tmp_path, config)
+    assert [group["peak"] for group in trainer.optimizer.param_groups][-1] == 0.03
+    before = [p.detach().clone() for p in trainer.noise.log_std]
+    end = trainer.fit()
+    moved = max(float((a.detach() - b).abs().max()) for a, b in zip(trainer.noise.log_std, before, strict=True))
+    limit = 0.03 * end.updates * (1.2 if optimizer in ("muon", "adam") else 1e3)
+    assert 0 < moved < limit and (optimizer not in ("muon", "adam") or moved > 0.03)
 
 
 def test_learning_lowers_the_loss(tmp_path):

@@ -1,0 +1,142 @@
+"""Tables: what may stand beside the paper's figures, rows in order from the row before, nothing run twice."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from graves_nb import tables
+from graves_nb.cli import app
+from graves_nb.collections import Collection
+from graves_nb.pretrained import load_model
+from graves_nb.rows import RECIPES
+from graves_nb.tables import (
+    BEFORE,
+    PAPER_DATA,
+    TABLES,
+    data_verdict,
+    read_results,
+    result_faults,
+    results_of,
+    rows_of,
+    run_table,
+    table_markdown,
+    table_text,
+)
+
+ALL = [row for table in TABLES for row in rows_of(table)]
+LINE = dict(recipe="synthesis-fast", data="IAM-OnDB", split="valid", lines=1438, points=890_266)
+LINE |= dict(
+    nats=-1111.3, nats_per_point=-1.798, sse=0.427, info=dict(points=33_000_000), minutes=21.0, command="graves"
+)
+SMALL = dict(hidden_size="6", points="900", batch_size="4", precision="fp32", warmup_updates="2", patience="0")
+
+
+class Lines(Collection):
+    "Something that calls itself IAM-OnDB."
+
+    name, kind, splits = "IAM-OnDB", "ink", ("graves_train", "graves_valid")
+
+    def __init__(self, **counts):
+        self.counts = counts
+
+    def split(self, name):
+        if name not in self.counts:
+            raise FileNotFoundError(f"no split {name!r}: testset_v.txt is missing")
+        return range(self.counts[name])
+
+    def report(self):
+        return self.counts
+
+
+@pytest.fixture
+def penn(tmp_path):
+    for name in ("train", "valid", "test"):
+        (tmp_path / f"ptb.{name}.txt").write_text(" ab ba \n ba ab ab \n" * 20)
+    return tmp_path
+
+
+def quiet(entry):
+    pass
+
+
+def test_every_row_of_the_paper_is_in_a_table_after_the_row_that_it_begins_with():
+    names = [row.name for row in ALL]
+    assert len(names) == len(set(names)) == 11 and all(f"{name}-fast" in RECIPES for name in names)
+    assert all(names.index(before) < names.index(name) for name, before in BEFORE.items())
+    noisy = {row.name for row in ALL if row.train.noise != "none"}
+    assert noisy == set(BEFORE)
+
+
+def test_data_that_are_the_papers_are_told_from_others():
+    expected = PAPER_DATA["IAM-OnDB"]
+    assert "figures can be compared" in data_verdict(Lines(**expected))
+    less = data_verdict(Lines(**expected | dict(graves_train=10_000)))
+    assert "cannot be compared" in less and "10,000, the paper has 10,741" in less
+    lacking = data_verdict(Lines(graves_train=10_741))
+    assert "graves_valid: none of 1,438" in lacking and "testset_v.txt is missing" in lacking
+    other = Lines(**expected)
+    other.name = "UNIPEN"
+    assert "UNIPEN is not what the paper used" in data_verdict(other)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({}, None),
+        (dict(split="graves_valid"), None),
+        (dict(lines=1437), "1,437 of 1,438"),
+        (dict(split="test"), "of the split test"),
+        (dict(data="UNIPEN"), "of UNIPEN"),
+        (dict(data_faults=["train: 5, the paper has 10,741"]), "trained on other data: train: 5, the paper has 10,741"),
+    ],
+)
+def test_a_figure_stands_beside_the_papers_only_if_it_is_of_all_its_data(change, fault):
+    result = LINE | change
+    assert result_faults(result) == ([] if fault is None else [fault])
+    text, site = table_text(4, [result]), table_markdown(4, [result])
+    beside, _, below = text.partition("not the paper's data")
+    assert ("-1111.3" in beside) == (fault is None) == ("-1111.3" not in below)
+    assert fault is None or fault in below and fault in site
+    assert ("33M points in 21 min" in beside) == (fault is None)
+    assert "adaptive" in beside and "nobody has run it yet" in beside
+
+
+def test_what_the_package_has_is_in_the_tables_and_no_other_data_stand_beside_the_papers():
+    results = read_results()
+    shown = [r.figures for table in TABLES for r in results_of(table, results)]
+    assert {r["recipe"] for r in results} == {r["recipe"] for r in shown}
+    assert all(r.faults for table in TABLES for r in results_of(table, results) if "UNIPEN" in r.figures["data"])
+
+
+def test_rows_are_run_in_order_each_from_the_row_before_and_not_twice(penn, monkeypatch):
+    begun = []
+    prepare = tables.prepare
+    monkeypatch.setattr(tables, "prepare", lambda recipe, *rest: begun.append(recipe) or prepare(recipe, *rest))
+    monkeypatch.setattr(tables, "rows_of", lambda table: [r for r in rows_of(table) if r.data.text == "penn-word"])
+    done = list(run_table(1, [penn / "nowhere", penn], penn / "out", SMALL, report=quiet))
+    assert len(done) == 4 and [r.name for r in begun] == ["penn-word-fast", "penn-word-noise-fast"]
+    assert begun[1].init_from == str(penn / "out" / "penn-word-fast") and begun[1].train.noise == "fixed"
+    record = json.loads((penn / "out" / "results" / "penn-word-noise-fast-dynamic.json").read_text())
+    assert record["recipe"] == "penn-word-noise-fast" and record["dynamic"]["learning_rate"] > 0
+    assert record["split"] == "test" and len(record["data_faults"]) == 3 and record["minutes"] >= 0
+    assert load_model(penn / "out" / "penn-word-noise-fast").info["recipe"] == "penn-word-noise-fast"
+    (penn / "out" / "results" / "penn-word-noise-fast.json").unlink()
+    again = list(run_table(1, [penn], penn / "out", SMALL, report=quiet))
+    assert "done already" in again[0] and len(again) == 3 and len(begun) == 3
+    monkeypatch.setattr(tables, "rows_of", rows_of)
+    assert all("not run" in said for said in run_table(4, [penn], penn / "out", report=quiet))
+
+
+def test_the_command_shows_tables_and_refuses_what_it_cannot_do(tmp_path):
+    def graves(*words):
+        return CliRunner().invoke(app, ["tables", *map(str, words)])
+
+    shown = graves()
+    assert shown.exit_code == 0 and all(f"table {n}:" in shown.output for n in TABLES)
+    assert shown.output.count("nobody has run it yet") <= 2 * len(ALL)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "synthesis-fast.json").write_text(json.dumps(LINE))
+    assert "here   -1111.3 nats a line" in graves(4, "--out", tmp_path).output
+    for words in ((5,), (4, "--run"), (4, "--paper"), (4, "--out", tmp_path / "nowhere")):
+        assert graves(*words).exit_code != 0
