@@ -99,7 +99,8 @@ def draw_in_c(
         if not native.call("draw", net, end - first, steps, index.shape[1], float(bias), *args):
             raise MemoryError(f"no memory to draw {end - first} lines")
 
-    native.share_rows(lines, share)
+    with native.flush_denormals():  # vectors that hold a weight below 2^-14 are slow otherwise
+        native.share_rows(lines, share)
     layers = tuple(LSTMState(*pair) for pair in zip(h.unbind(1), c.unbind(1), strict=True))
     if not text:
         return Drawn(points, outputs, None, None, state._replace(layers=layers))

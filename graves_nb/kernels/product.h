@@ -51,6 +51,13 @@ static inline __m512i pair_up(__m512 first, __m512 second) {
 #define MULTIPLIES_PAIRS 0
 #endif
 
+/* Compilers read a vector of weights from memory for each row anew, and loads are what a narrow tile waits for. */
+#if defined(__AVX__)
+#define KEEP(v) __asm__("" : "+v"(v))
+#else
+#define KEEP(v) (void)(v)
+#endif
+
 /* sum + w x, of W words of weights and one of x */
 static inline __attribute__((always_inline)) vec multiply_add(const int kind, vec sum, vec w, float x) {
 #if MULTIPLIES_PAIRS
@@ -102,6 +109,7 @@ static inline __attribute__((always_inline)) void tile(const int R, const int J,
         for (int j = 0; j < 2 * J; j++) {
             const char *at = panels + ((j / 2 * inputs + i) * P + j % 2 * W) * size;
             w[j] = kind == HALVES ? from_half((const half *)at) : *(const vec *)at;
+            if (J == 1 && R > 1) KEEP(w[j]);
         }
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
@@ -125,6 +133,12 @@ static inline __attribute__((always_inline)) void few_rows(const int kind, long 
 #undef CASE
 }
 
+/* rows of the next tile where so many are left: tiles are about equally tall, as narrow ones are slow */
+static inline long tall(long left) {
+    long tiles = (left + TALL - 1) / TALL;
+    return tiles ? (left + tiles - 1) / tiles : 0;
+}
+
 /* y (rows, y_stride) += x times all panels, `inputs` words long; the rows of one panel follow each other, so it stays near. The TALL rows
    of a tile begin at x + r * x_tile. */
 static inline __attribute__((always_inline)) void product_of(const int kind, long rows, long outputs, long inputs, const char *weights,
@@ -137,12 +151,13 @@ static inline __attribute__((always_inline)) void product_of(const int kind, lon
         for (; j + 4 <= whole; j += 4) WIDE(1, 4);
     else if (rows == 2)
         for (; j + 2 <= whole; j += 2) WIDE(2, 2);
-    else if (rows == 3)
+    else if (rows == 3 && (TALL == 8 || kind == FLOATS)) /* 12 sums and 4 vectors of weights in registers are too many for AVX2 */
         for (; j + 2 <= whole; j += 2) WIDE(3, 2);
 #undef WIDE
     for (; j < panels_of(outputs); j++)
-        for (long r = 0; r < rows; r += TALL) {
-            long few = rows - r < TALL ? rows - r : TALL, to = y_stride;
+        for (long r = 0, few; r < rows; r += few) {
+            few = x_tile == x_stride ? tall(rows - r) : rows - r < TALL ? rows - r : TALL;
+            long to = y_stride;
             float edge[TALL * P], *at = y + r * y_stride + j * P;
             if (j == whole) { /* the last panel is wider than what is left of a row */
                 for (long q = 0; q < few; q++) memcpy(edge + q * P, at + q * y_stride, rest * sizeof(float));
