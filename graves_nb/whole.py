@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WholeReader']
 
-# %% ../nbs/37_whole.ipynb #2a11c2a8
+# %% ../nbs/37_whole.ipynb #a36c6ecb
 import ctypes
 from decimal import Decimal
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from . import native
 
-# %% ../nbs/37_whole.ipynb #90230212
+# %% ../nbs/37_whole.ipynb #cc78faf2
 REACH, OUTPUT_BITS = 11, 11  # where the logistic function is 0 or 1 to 16 bits; bits of a cell's output
 
 
@@ -27,14 +27,14 @@ def logistic_curve() -> Tensor:  # int32, (705,)
     "The logistic function in Q16, and the way to the next entry times 2^16."
     places = [Decimal(k) / 32 - REACH for k in range(2 * REACH * 32 + 2)]
     values = [min(65535, _rounded(65536 / (1 + (-x).exp()))) for x in places]
-    return torch.tensor([value | (after - value) << 16 for value, after in zip(values, values[1:])], dtype=torch.int32)
+    return torch.tensor([value | (after - value) << 16 for value, after in zip(values, values[1:], strict=False)], dtype=torch.int32)
 
 
 def powers_of_2() -> Tensor:  # int32, (65,)
     "2^(-k / 64) in Q24."
     return torch.tensor([_rounded(2**24 * (Decimal(2).ln() * -k / 64).exp()) for k in range(65)], dtype=torch.int32)
 
-# %% ../nbs/37_whole.ipynb #0a3fed89
+# %% ../nbs/37_whole.ipynb #d404fcb5
 def sigmoid_whole(
     curve: Tensor,
     a: Tensor,  # Q16, int64
@@ -44,7 +44,7 @@ def sigmoid_whole(
     entry = curve[place >> 11].long()
     return ((entry & 0xFFFF) * 2048 + (entry >> 16) * (place & 2047) + 2048) >> 12
 
-# %% ../nbs/37_whole.ipynb #39421f9d
+# %% ../nbs/37_whole.ipynb #164cde03
 LOG2_E = 1.4426950408889634
 MOST_CELL = (1 << 26) - 1  # Q16
 
@@ -54,7 +54,7 @@ class WholeWeights(NamedTuple):
 
     shift: int  # by which sums are shifted to be Q16
     weights: list[Tensor]  # int16, of each layer, (4 n, h below and own h), then of the output
-    tables: list[Tensor]  # int32, what symbols add to the gates, (symbols, 4 n)
+    tables: list[Tensor]  # int32, what symbols add to the gates, and what none adds, (symbols + 1, 4 n)
     peepholes: list[Tensor]  # int32, Q11, (3, n)
     bias: Tensor  # int32, of the output
 
@@ -70,10 +70,10 @@ def _parts(network):
     size, layers, out = network.config.input_size, network.layers, network.output
     weights = [torch.cat([w.weight_ih[:, size:], w.weight_hh], 1).double() for w in layers]
     weights = [_even(_even(w, 1 + (i > 0)).t(), 4).t() for i, w in enumerate(weights)] + [_even(out.weight.double() * LOG2_E, len(layers))]
-    tables = [_even(w.weight_ih[:, :size].t().double() + w.bias.double(), 4) for w in layers]
+    tables = [_even(nn.functional.pad(w.weight_ih[:, :size].t().double(), (0, 0, 0, 1)) + w.bias.double(), 4) for w in layers]
     return weights, tables, [_even(w.peephole.double(), 1) for w in layers], out.bias.double() * LOG2_E
 
-# %% ../nbs/37_whole.ipynb #981c47f4
+# %% ../nbs/37_whole.ipynb #322a0e56
 @torch.no_grad()
 def whole_weights(
     network: nn.Module,
@@ -95,7 +95,7 @@ def map_cpu(part):
     "On the processor, a tensor or a list of them."
     return part.cpu() if isinstance(part, Tensor) else [w.cpu() for w in part]
 
-# %% ../nbs/37_whole.ipynb #cafe1696
+# %% ../nbs/37_whole.ipynb #2bd8f427
 def _times(x, c):
     "x times a Q16, by parts, as 32 bits hold it."
     return x * (c >> 11) + (x * (c & 2047) >> 11)
@@ -127,7 +127,7 @@ def weigh(
     power = powers[at] + ((powers[at + 1] - powers[at]) * (part & 1023) >> 10)
     return torch.where(whole > 30, 0, power >> whole.clamp(max=30))
 
-# %% ../nbs/37_whole.ipynb #9ca80be9
+# %% ../nbs/37_whole.ipynb #0554de26
 class _WholeNetwork(ctypes.Structure):
     "What `predict_whole` in kernels/whole.c knows of a network."
 
@@ -148,7 +148,7 @@ def _packed(weight):
 def _pointers(tensors):
     return (ctypes.c_void_p * len(tensors))(*(t.data_ptr() for t in tensors))
 
-# %% ../nbs/37_whole.ipynb #71145e9d
+# %% ../nbs/37_whole.ipynb #39b66b36
 class WholeReader:
     "Goes through texts side by side, in whole numbers."
 
@@ -180,13 +180,14 @@ class WholeReader:
 
     def step(
         self,
-        symbols: Tensor,  # that came, (texts,)
+        symbols: Tensor,  # that came, (texts,); -1 for none, as at the beginning
     ) -> Tensor:  # int32, (texts, symbols): weights of what comes next, written over by the next step
         "Move on by a symbol of each text."
+        symbols = symbols % (self.weights.shape[1] + 1)  # the last row is that of no symbol
         (step_plain if native.library() is None else step_in_c)(self, symbols)
         return self.weights
 
-# %% ../nbs/37_whole.ipynb #b51552b7
+# %% ../nbs/37_whole.ipynb #76de4a64
 def step_plain(
     reader: WholeReader,
     symbols: Tensor,

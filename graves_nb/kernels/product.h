@@ -2,7 +2,7 @@
    - FLOATS: float32 throughout;
    - HALVES: the weights are stored in half precision, and are float32 once they are read;
    - PAIRS: both factors are bfloat16, two neighbouring inputs in a word of 32 bits, and sums are float32. Only where MULTIPLIES_PAIRS;
-   - WHOLE: both factors are whole numbers of 16 bits, two neighbouring inputs in a word, and sums are whole numbers of 32 bits.
+   - WHOLES: both factors are whole numbers of 16 bits, two neighbouring inputs in a word, and sums are whole numbers of 32 bits.
    A row of the result is summed in the order of the inputs, one after the other, so its numbers do not depend on the rows beside
    it. Included by the kernels that need it. */
 
@@ -10,7 +10,7 @@
 #define GRAVES_PRODUCT_H
 #include <string.h>
 
-enum { FLOATS, HALVES, PAIRS, WHOLE };
+enum { FLOATS, HALVES, PAIRS, WHOLES };
 
 /* vectors of W floats, of which TALL rows and two of each fill the registers; weights lie in panels of P = 2 W outputs, (outputs / P,
    inputs, P), the last one padded */
@@ -83,7 +83,7 @@ static inline __attribute__((always_inline)) vec multiply_add(const int kind, ve
 #if MULTIPLIES_PAIRS
     if (kind == PAIRS) return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)w, (__m512bh)_mm512_set1_ps(x));
 #endif
-    if (kind == WHOLE) return add_pairs(sum, w, x);
+    if (kind == WHOLES) return add_pairs(sum, w, x);
     return sum + w * x;
 }
 
@@ -202,10 +202,10 @@ static void add_product(long kind, long rows, long outputs, long inputs, const v
 #undef PRODUCT
 }
 
-/* the same for WHOLE: x (rows, x_stride) is of short, `inputs` and x_stride are even, y is of int */
+/* the same for WHOLES: x (rows, x_stride) is of short, `inputs` and x_stride are even, y is of int */
 static inline void add_whole(long rows, long outputs, long inputs, const void *weights, const short *x, long x_stride, int *y,
                              long y_stride) {
-    product_of(WHOLE, rows, outputs, inputs / 2, weights, (const float *)x, x_stride / 2, x_stride / 2, 1, (float *)y, y_stride);
+    product_of(WHOLES, rows, outputs, inputs / 2, weights, (const float *)x, x_stride / 2, x_stride / 2, 1, (float *)y, y_stride);
 }
 
 #endif

@@ -12,7 +12,7 @@ enum { REACH = 11 << 16, MOST_CELL = (1 << 26) - 1 };
 typedef struct {
     long layers, cells, symbols, shift; /* cells are even; sums are shifted by `shift` to be Q16 */
     const void **weights;               /* of each layer: h below, own h; then of the output; packed as PAIRS of short */
-    const int **tables;                 /* what a symbol adds to the gates of a layer, (symbols, 4 cells) */
+    const int **tables;                 /* what a symbol, or none, adds to the gates of a layer, (symbols + 1, 4 cells) */
     const int **peepholes;              /* Q11, (3, cells) of each layer */
     const int *bias, *curve, *powers;   /* of the output; the logistic function; powers of 2 */
 } WholeNetwork;
