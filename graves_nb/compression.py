@@ -27,7 +27,7 @@ from .contracts import BACKENDS, config_dict, find_backend, only_backends
 from .corpus import NULL, TextPiece
 from .model import TextModel
 from .native import flush_denormals
-from .whole import WholeReader, whole_weights
+from .whole import WholeReader, whole_weights_once
 from .batches import read_piece
 from .dynamic import Dynamic, adapting
 
@@ -93,7 +93,7 @@ def _drive(size, streams, predictions_of, step):
             except StopIteration:
                 return
 
-# %% ../nbs/53_compression.ipynb #7a5b8588
+# %% ../nbs/53_compression.ipynb #e3cc9de4
 WHOLE = "whole-1"  # how probabilities are computed, in the header of a file that any machine opens
 
 
@@ -116,7 +116,7 @@ def reads_whole(
 ) -> bool:
     "Whether the model's network can be read in whole numbers."
     try:
-        return WholeReader.knows(model.network) and bool(whole_weights(model.network))
+        return WholeReader.knows(model.network) and bool(whole_weights_once(model.network))
     except ValueError:  # weights too large
         return False
 

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['WholeReader']
 
-# %% ../nbs/37_whole.ipynb #a36c6ecb
+# %% ../nbs/37_whole.ipynb #cf95c3d1
 import ctypes
+import weakref
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from . import native
 
-# %% ../nbs/37_whole.ipynb #cc78faf2
+# %% ../nbs/37_whole.ipynb #de9e23f4
 REACH, OUTPUT_BITS = 11, 11  # where the logistic function is 0 or 1 to 16 bits; bits of a cell's output
 
 
@@ -34,7 +35,7 @@ def powers_of_2() -> Tensor:  # int32, (65,)
     "2^(-k / 64) in Q24."
     return torch.tensor([_rounded(2**24 * (Decimal(2).ln() * -k / 64).exp()) for k in range(65)], dtype=torch.int32)
 
-# %% ../nbs/37_whole.ipynb #d404fcb5
+# %% ../nbs/37_whole.ipynb #9905a0e4
 def sigmoid_whole(
     curve: Tensor,
     a: Tensor,  # Q16, int64
@@ -44,7 +45,7 @@ def sigmoid_whole(
     entry = curve[place >> 11].long()
     return ((entry & 0xFFFF) * 2048 + (entry >> 16) * (place & 2047) + 2048) >> 12
 
-# %% ../nbs/37_whole.ipynb #164cde03
+# %% ../nbs/37_whole.ipynb #bd2cb55e
 LOG2_E = 1.4426950408889634
 MOST_CELL = (1 << 26) - 1  # Q16
 
@@ -73,7 +74,7 @@ def _parts(network):
     tables = [_even(nn.functional.pad(w.weight_ih[:, :size].t().double(), (0, 0, 0, 1)) + w.bias.double(), 4) for w in layers]
     return weights, tables, [_even(w.peephole.double(), 1) for w in layers], out.bias.double() * LOG2_E
 
-# %% ../nbs/37_whole.ipynb #322a0e56
+# %% ../nbs/37_whole.ipynb #ab2d42d7
 @torch.no_grad()
 def whole_weights(
     network: nn.Module,
@@ -91,11 +92,22 @@ def whole_weights(
     raise ValueError("the network's weights are too large for sums of whole numbers")
 
 
+_kept = weakref.WeakKeyDictionary()
+
+
+def whole_weights_once(network: nn.Module) -> WholeWeights:
+    "The same, made anew only if the weights have changed."
+    version = [(p.data_ptr(), p._version) for p in network.parameters()]
+    if network not in _kept or _kept[network][0] != version:
+        _kept[network] = version, whole_weights(network)
+    return _kept[network][1]
+
+
 def map_cpu(part):
     "On the processor, a tensor or a list of them."
     return part.cpu() if isinstance(part, Tensor) else [w.cpu() for w in part]
 
-# %% ../nbs/37_whole.ipynb #2bd8f427
+# %% ../nbs/37_whole.ipynb #c4a4e5db
 def _times(x, c):
     "x times a Q16, by parts, as 32 bits hold it."
     return x * (c >> 11) + (x * (c & 2047) >> 11)
@@ -127,7 +139,7 @@ def weigh(
     power = powers[at] + ((powers[at + 1] - powers[at]) * (part & 1023) >> 10)
     return torch.where(whole > 30, 0, power >> whole.clamp(max=30))
 
-# %% ../nbs/37_whole.ipynb #0554de26
+# %% ../nbs/37_whole.ipynb #88a80811
 class _WholeNetwork(ctypes.Structure):
     "What `predict_whole` in kernels/whole.c knows of a network."
 
@@ -148,7 +160,7 @@ def _packed(weight):
 def _pointers(tensors):
     return (ctypes.c_void_p * len(tensors))(*(t.data_ptr() for t in tensors))
 
-# %% ../nbs/37_whole.ipynb #39b66b36
+# %% ../nbs/37_whole.ipynb #db207c2b
 class WholeReader:
     "Goes through texts side by side, in whole numbers."
 
@@ -157,7 +169,7 @@ class WholeReader:
         network: nn.Module,  # of symbols, with a softmax head: see `WholeReader.knows`
         texts: int,  # side by side
     ):
-        self.net, self.curve, self.powers = whole_weights(network), logistic_curve(), powers_of_2()
+        self.net, self.curve, self.powers = whole_weights_once(network), logistic_curve(), powers_of_2()
         layers, cells = len(self.net.tables), self.net.tables[0].shape[1] // 4
         self.h = torch.zeros(texts, layers, cells, dtype=torch.int16)
         self.c = torch.zeros(texts, layers, cells, dtype=torch.int32)
@@ -187,7 +199,7 @@ class WholeReader:
         (step_plain if native.library() is None else step_in_c)(self, symbols)
         return self.weights
 
-# %% ../nbs/37_whole.ipynb #76de4a64
+# %% ../nbs/37_whole.ipynb #c2014ebc
 def step_plain(
     reader: WholeReader,
     symbols: Tensor,
