@@ -13,7 +13,7 @@ from . import native
 from .alphabet import TextBatch
 from .backend_torch import Steps, TorchBackend
 from .drawing import Drawn
-from .drawing_c import draw_in_c
+from .drawing_c import draw_in_c, draw_text_in_c
 from .native import call
 from .sequence import LoopDerivatives, LSTMGradients, LSTMLoop, LSTMTape, WindowGradients, WindowLoop, WindowTape
 
@@ -77,7 +77,7 @@ def window_backward_(
 class CBackend(TorchBackend):
     "Sequences and drawing by compiled code."
 
-    equations = TorchBackend.equations | {"prediction", "synthesis", "mixture"}  # the last three for drawing
+    equations = TorchBackend.equations | {"prediction", "synthesis", "mixture", "softmax"}  # the last four for drawing
     steps = Steps(cell_forward_, cell_backward_, window_forward_, window_backward_)
 
     def serves(
@@ -195,6 +195,18 @@ class CBackend(TorchBackend):
     ) -> Drawn:
         "Many steps of the pen in one call."
         return draw_in_c(network, state, x, draws, bias, text)
+
+    def draw_text(
+        self,
+        network: nn.Module,  # a network of symbols with a softmax head
+        state: tuple,  # before the first step
+        y: Tensor,  # outputs that the first symbols are drawn from, (texts, K)
+        draws: Tensor,  # the head's random numbers, (texts, steps, K)
+        bias: float = 0.0,  # one less than 1 / temperature
+        **limits,  # `top_k` and `top_p`
+    ) -> tuple[Tensor, Tensor, tuple]:  # symbols (texts, steps); outputs and state after them
+        "Many symbols in one call."
+        return draw_text_in_c(network, state, y, draws, bias, **limits)
 
 
 BACKEND = CBackend()  # as `find_backend` knows it

@@ -27,6 +27,7 @@ from .contracts import BACKENDS, config_dict, find_backend, only_backends
 from .corpus import NULL, TextPiece
 from .model import TextModel
 from .native import flush_denormals
+from .whole import WholeReader, whole_weights_once
 from .batches import read_piece
 from .dynamic import Dynamic, adapting
 
@@ -77,12 +78,12 @@ def _reproducible():
         torch.set_num_threads(threads)
 
 
-def _drive(model, size, streams, dynamic, length, step):
+def _drive(size, streams, predictions_of, step):
     "Walk through all steps; `step(probabilities, places)` gives the symbols that are at those places of the file."
     starts = stream_starts(size, streams)
     sizes = np.diff(starts)
-    bar, predictions = tqdm(total=size, unit="B", unit_scale=True, leave=False, delay=2, disable=None), _predictions(model, sizes, dynamic, length)
-    with _reproducible(), bar, closing(predictions):
+    bar, predictions = tqdm(total=size, unit="B", unit_scale=True, leave=False, delay=2, disable=None), predictions_of(sizes)
+    with bar, closing(predictions):
         probabilities = next(predictions)
         for t in range(int(sizes.max())):
             symbols = step(probabilities, starts[:-1][sizes > t] + t)
@@ -91,6 +92,43 @@ def _drive(model, size, streams, dynamic, length, step):
                 probabilities = predictions.send(symbols)
             except StopIteration:
                 return
+
+# %% ../nbs/53_compression.ipynb #e3cc9de4
+WHOLE = "whole-1"  # how probabilities are computed, in the header of a file that any machine opens
+
+
+def _whole_predictions(model, sizes) -> Generator[np.ndarray, np.ndarray, None]:
+    "As `_predictions`, in whole numbers."
+    reader, last = WholeReader(model.network, len(sizes)), torch.full((len(sizes),), NULL)
+    for t in range(int(sizes.max())):
+        going = t < sizes
+        weights = reader.step(last).numpy()[going]
+        last[torch.from_numpy(going)] = torch.from_numpy((yield _shares_of(weights)).astype(np.int64))
+
+
+def _shares_of(weights):
+    "Probabilities, float32, of whole numbers."
+    return (weights / weights.sum(1, dtype=np.int64, keepdims=True)).astype(np.float32)
+
+
+def reads_whole(
+    model: TextModel,
+) -> bool:
+    "Whether the model's network can be read in whole numbers."
+    try:
+        return WholeReader.knows(model.network) and bool(whole_weights_once(model.network))
+    except ValueError:  # weights too large
+        return False
+
+
+@contextmanager
+def _reading(model, dynamic, length, whole):
+    "What gives predictions of streams of given sizes, within a context in which they come out the same again."
+    if whole:
+        yield lambda sizes: _whole_predictions(model, sizes)
+        return
+    with _reproducible():
+        yield lambda sizes: _predictions(model, sizes, dynamic, length)
 
 # %% ../nbs/53_compression.ipynb #35-009
 MAGIC = b"graves1\n"
@@ -180,6 +218,7 @@ def compress(
     model: TextModel,  # of all bytes
     dynamic: Dynamic | None = None,  # whether and how the model learns as it reads; only "sgd"
     streams: int | None = None,  # read side by side, at most 4096; None chooses by the size
+    whole: bool = True,  # in whole numbers, for any machine to open, unless the model learns or has other equations
 ) -> bytes:  # what `decompress` takes, with the same model
     "Bytes in fewer bytes."
     _check_bytes(model)
@@ -188,18 +227,28 @@ def compress(
     if streams is not None and not 1 <= streams <= STREAM_LIMIT:
         raise ValueError(f"there must be a stream at least, and at most {STREAM_LIMIT}, got {streams}")
     streams = min(streams or max(1, min(MOST_STREAMS, len(content) // STREAM_BYTES)), max(1, len(content)))
-    backend = backends_here(model)[0]
     header = dict(size=len(content), sha256=hashlib.sha256(content).hexdigest())
+    about = dict(streams=streams, model=model_digest(model))
+    if whole and dynamic is None and reads_whole(model):
+        coded, about = encode(content, model, None, streams, True), about | dict(numbers=WHOLE)
+    else:
+        coded, floating = _encode_floating(content, model, dynamic, streams)
+        about |= floating
+    if len(coded) >= len(content):
+        return pack_file(header | dict(stored=True), content)
+    return pack_file(header | about, coded)
+
+
+def _encode_floating(content, model, dynamic, streams):
+    "What the coder writes, and what its reader has to know."
+    backend = backends_here(model)[0]
     with using(backend):
-        coded = encode(content, model, dynamic, streams)
-        if len(coded) >= len(content):
-            return pack_file(header | dict(stored=True), content)
+        coded = encode(content, model, dynamic, streams, False)
         made_with = _machine() | dict(backend=backend, probe=probe(model, streams))
     learns = None if dynamic is None else dict(method="sgd", learning_rate=dynamic.learning_rate)
     if dynamic is not None and dynamic.momentum:
         learns |= dict(momentum=dynamic.momentum)
-    header |= dict(streams=streams, length=LENGTH, dynamic=learns, model=model_digest(model), made_with=made_with)
-    return pack_file(header, coded)
+    return coded, dict(length=LENGTH, dynamic=learns, made_with=made_with)
 
 # %% ../nbs/53_compression.ipynb #22012673
 def encode(
@@ -207,6 +256,7 @@ def encode(
     model: TextModel,
     dynamic: Dynamic | None,
     streams: int,
+    whole: bool,
 ) -> bytes:
     "What the coder writes."
     import constriction
@@ -220,7 +270,8 @@ def encode(
         return symbols[places]
 
     if content:
-        _drive(model, len(content), streams, dynamic, LENGTH, step)
+        with _reading(model, dynamic, LENGTH, whole) as predictions_of:
+            _drive(len(content), streams, predictions_of, step)
     return encoder.get_compressed().astype("<u4").tobytes()
 
 
@@ -276,12 +327,16 @@ def header_rules(
     rules = dict(sha256=lambda v: isinstance(v, str) and len(v) == 64)
     if "stored" in header:
         return rules | dict(size=lambda v: is_whole(v, n_coded, n_coded), stored=lambda v: v is True)
-    return rules | dict(
+    rules |= dict(
         size=lambda v: n_coded % 4 == 0 and is_whole(v, 1, most),
         streams=lambda v: is_whole(v, 1, min(header["size"], STREAM_LIMIT)),
+        model=lambda v: isinstance(v, str),
+    )
+    if "numbers" in header:
+        return rules | dict(numbers=lambda v: v == WHOLE)
+    return rules | dict(
         length=lambda v: is_whole(v, 1, 10 * LENGTH),
         dynamic=is_dynamic,
-        model=lambda v: isinstance(v, str),
         made_with=lambda v: isinstance(v, dict) and all(isinstance(x, str) for x in v.values()),
     )
 
@@ -324,13 +379,21 @@ def read_header(
     return check_header(header, n_coded), compressed[head + n_text :]
 
 # %% ../nbs/53_compression.ipynb #a92c8141
+def check_model(
+    header: dict,
+    model: TextModel,
+) -> None:
+    "Whether it is the model that the file was compressed with."
+    if header["model"] != model_digest(model):
+        raise CompressedFileError(f"the file was compressed with another model: {header['model']}, not {model_digest(model)}")
+
+
 def check_origin(
     header: dict,
     model: TextModel,
 ) -> list[str]:  # names of backends that may give the same probabilities, the likeliest first
     "Whether this model, on this machine, gives the same probabilities."
-    if header["model"] != model_digest(model):
-        raise CompressedFileError(f"the file was compressed with another model: {header['model']}, not {model_digest(model)}")
+    check_model(header, model)
     told = dict(header["made_with"])
     backend, first = told.pop("backend", None), told.pop("probe", None)
     machine, here = _machine(), backends_here(model)
@@ -357,6 +420,9 @@ def decompress(
     if header.get("stored"):
         return _checked(coded, header)
     _check_bytes(model)
+    if "numbers" in header:
+        check_model(header, model)
+        return _checked(decode(header, coded, model), header)
     fault = None
     for backend in check_origin(header, model):
         try:
@@ -387,10 +453,12 @@ def decode(
         came.extend(table[symbols].tobytes())
         return symbols
 
-    dynamic = None if header["dynamic"] is None else Dynamic(**header["dynamic"])
+    whole, learns = "numbers" in header, header.get("dynamic")
+    reading = _reading(model, None if learns is None else Dynamic(**learns), header.get("length"), whole)
     try:
         decoder = constriction.stream.queue.RangeDecoder(np.frombuffer(coded, "<u4").astype(np.uint32))
-        _drive(model, header["size"], header["streams"], dynamic, header["length"], step)
+        with reading as predictions_of:
+            _drive(header["size"], header["streams"], predictions_of, step)
     except (AssertionError, ValueError) as error:
         raise error if type(error) is CompressedFileError else CompressedFileError(f"sums come out differently here: {error}") from error
     return in_order(came, header["size"], header["streams"])

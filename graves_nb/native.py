@@ -30,7 +30,7 @@ from .files import cache_folder
 
 # %% ../nbs/30_native.ipynb #08-005
 KERNELS = Path(str(files("graves_nb"))) / "kernels"
-SOURCES = tuple(KERNELS / name for name in ("step.c", "sequence.c", "draw.c"))
+SOURCES = tuple(KERNELS / name for name in ("step.c", "sequence.c", "draw.c", "text.c", "whole.c"))
 
 # %% ../nbs/30_native.ipynb #08-008
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC")
@@ -102,7 +102,7 @@ def _compile(
 # %% ../nbs/30_native.ipynb #3dfe8957
 FUNCTIONS = (
     "cell_forward", "cell_backward", "window_forward", "window_backward", "multiplies_pairs", "packed_size", "pack", "multiply",
-    "add_outer", "lstm_forward", "lstm_backward", "window_lstm_forward", "window_lstm_backward", "draw",
+    "add_outer", "lstm_forward", "lstm_backward", "window_lstm_forward", "window_lstm_backward", "draw", "draw_text", "pack_whole", "predict_whole",
 )  # fmt: skip
 
 

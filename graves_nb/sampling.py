@@ -24,13 +24,14 @@ from torch import Tensor, nn
 
 from .alphabet import TextBatch
 from .checks import as_number, as_seed, as_whole, shown_value
-from .contracts import map_state
+from .contracts import find_backend, map_state
 from .corpus import NULL
 from .drawing import draw_points, lines_apart
 from .endings import Ending, Line
 from .hands import LONG, POINTS_PER_CHARACTER, Hand, even, ink_of, measure_hand, rescale, spread, straighten, weigh, width_of
 from .ink import MOST_POINTS, Ink, measurable
 from .model import InkModel, TextModel
+from .native import share_rows
 from .pretrained import load_hand
 from .texts import FOLDINGS, single_line, strip_blanks, writable
 from .window import WindowParameters, window_phi
@@ -639,6 +640,14 @@ def draw_symbols(
     read = torch.tensor([NULL, *model.vocabulary.encode(prime).tolist()], device=device)[:, None]
     y, state, _ = network(read)
     y, state = map_state(lambda part: part.repeat(len(seeds), *[1] * (part.dim() - 1)), (y[-1], state))
+    yield from (_symbols_plain if find_backend(y, network, *network.layers, head) is None else _symbols_fast)(
+        network, state, y, generators, bias, choice
+    )
+
+
+def _symbols_plain(network, state, y, generators, bias, choice):
+    "Step by step: the oracle of the fast way."
+    head = network.head
     while True:
         if choice.top_k is not None or choice.top_p is not None:
             y = y.masked_fill(~likely(head.mean(y * (1 + bias)), choice.top_k, choice.top_p), float("-inf"))
@@ -646,6 +655,26 @@ def draw_symbols(
         symbols = head.sample(y, draws, bias)
         yield symbols
         y, state, _ = network.step(symbols, state)
+
+
+def _symbols_fast(network, state, y, generators, bias, choice):
+    "Some steps a call."
+    fast = find_backend(y, network, *network.layers, network.head)
+    while True:
+        draws = _draws_of(network.head, generators)
+        symbols, y, state = fast.draw_text(network, state, y, draws, bias, top_k=choice.top_k, top_p=choice.top_p)
+        yield from symbols.unbind(1)
+
+
+def _draws_of(head, generators):
+    "Random numbers of some steps, those of each text by its own generator; texts are shared among threads."
+    draws = [None] * len(generators)
+
+    def work(first, end):
+        draws[first:end] = [head.draws(STEPS, generator) for generator in generators[first:end]]
+
+    share_rows(len(generators), work)
+    return torch.stack(draws)
 
 # %% ../nbs/50_sampling.ipynb #cb7cbb59
 def stream_text(

@@ -27,6 +27,7 @@ from graves_nb.corpus import ALL_BYTES
 from graves_nb.dynamic import Dynamic
 from graves_nb.model import TextModel
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
+from graves_nb.pretrained import load_model
 from graves_nb.terminal import check_target
 
 CONTENT = b"".join(b"<row id='%d'>%d</row>" % (i, i * i) for i in range(12))
@@ -164,7 +165,7 @@ def test_a_reader_multiplies_as_the_writer_did(model, backends):
 
 
 def test_the_backend_is_missed_before_any_work(model, archives, monkeypatch):
-    header, coded = read_header(archives[0])
+    header, coded = read_header(compress(CONTENT, model, whole=False))
     monkeypatch.setattr("graves_nb.compression._drive", None)
     for made_with in (dict(backend="gpu"), dict(probe="0" * 16), dict(torch="0.1"), dict(later="yes")):
         with pytest.raises(CompressedFileError, match="sums|backend 'gpu'"):
@@ -173,7 +174,6 @@ def test_the_backend_is_missed_before_any_work(model, archives, monkeypatch):
 
 def test_the_digest_of_weights_is_that_of_the_first_archives(model):
     from graves_nb.compression import model_digest
-    from graves_nb.pretrained import load_model
 
     assert model_digest(load_model("wiki")) == "2a65023b96e74d74"
 
@@ -189,3 +189,29 @@ def test_headers_are_json_with_the_length_that_was_used(archives):
     assert read_header(archives[1])[0]["length"] == LENGTH
     assert json.loads(json.dumps(read_header(archives[1])[0]))["dynamic"]["learning_rate"] == 0.1
     assert np.isfinite(LEAST_BITS)
+
+
+def test_any_machine_opens_what_whole_numbers_made(model, archives, monkeypatch):
+    assert read_header(archives[0])[0]["numbers"] and "made_with" not in read_header(archives[0])[0]
+    wiki, text = load_model("wiki"), (b"The whole numbers are those that any machine adds up alike. " * 9)[:500]
+    packed = compress(text, wiki, streams=3)
+    for threads in (1, 2, 4):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        assert compress(text, wiki, streams=3) == packed and decompress(packed, wiki) == text
+    monkeypatch.setattr("graves_nb.native.library", lambda: None)
+    assert compress(text, wiki, streams=3) == packed and decompress(packed, wiki) == text
+    assert len(packed) < 1.01 * len(compress(text, wiki, streams=3, whole=False)) + 8
+
+
+def test_files_of_the_older_way_still_open(model):
+    packed = compress(CONTENT, model, streams=2, whole=False)
+    assert set(read_header(packed)[0]) == {"size", "sha256", "streams", "length", "dynamic", "model", "made_with"}
+    assert decompress(packed, model) == CONTENT
+
+
+def test_weights_too_large_for_whole_numbers_are_read_in_floating_point(model):
+    large = TextModel(PredictionNetwork(model.network.config), ALL_BYTES)
+    with torch.no_grad():
+        large.network.output.weight.fill_(1e4)
+    packed = compress(b"a" * 2000, large)
+    assert "numbers" not in read_header(packed)[0] and decompress(packed, large) == b"a" * 2000

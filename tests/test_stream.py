@@ -342,3 +342,14 @@ def test_settings_are_checked_when_they_are_made():
     for wrong in (dict(together=0), dict(max_points_per_char=0), dict(bias=-1)):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             Settings(**wrong)
+
+
+@pytest.mark.parametrize(
+    "choice", [{}, dict(temperature=0.7, top_k=40), dict(top_p=0.9), dict(top_k=1), dict(top_k=3, top_p=0.99)]
+)
+def test_compiled_text_is_the_plain_one(choice):
+    model = load_model("wiki")
+    drawn = sample_text(model, 50, prime="The ", seed=2, count=3, **choice)
+    with only_backends():
+        assert drawn == sample_text(model, 50, prime="The ", seed=2, count=3, **choice)
+    assert drawn[1] == sample_text(model, 50, prime="The ", seed=3, **choice)  # alone as in company

@@ -1,7 +1,8 @@
 /* Products of small and of large matrices, with weights laid out beforehand in the order in which they are read, of one of these kinds:
    - FLOATS: float32 throughout;
    - HALVES: the weights are stored in half precision, and are float32 once they are read;
-   - PAIRS: both factors are bfloat16, two neighbouring inputs in a word of 32 bits, and sums are float32. Only where MULTIPLIES_PAIRS.
+   - PAIRS: both factors are bfloat16, two neighbouring inputs in a word of 32 bits, and sums are float32. Only where MULTIPLIES_PAIRS;
+   - WHOLES: both factors are whole numbers of 16 bits, two neighbouring inputs in a word, and sums are whole numbers of 32 bits.
    A row of the result is summed in the order of the inputs, one after the other, so its numbers do not depend on the rows beside
    it. Included by the kernels that need it. */
 
@@ -9,7 +10,7 @@
 #define GRAVES_PRODUCT_H
 #include <string.h>
 
-enum { FLOATS, HALVES, PAIRS };
+enum { FLOATS, HALVES, PAIRS, WHOLES };
 
 /* vectors of W floats, of which TALL rows and two of each fill the registers; weights lie in panels of P = 2 W outputs, (outputs / P,
    inputs, P), the last one padded */
@@ -21,6 +22,9 @@ enum { W = 8, TALL = 6 };
 #define P (2 * W)
 typedef float vec __attribute__((vector_size(4 * W), aligned(4), may_alias));
 
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
 #ifdef __F16C__
 #include <immintrin.h>
 typedef unsigned short half;
@@ -51,11 +55,35 @@ static inline __m512i pair_up(__m512 first, __m512 second) {
 #define MULTIPLIES_PAIRS 0
 #endif
 
+/* Compilers read a vector of weights from memory for each row anew, and loads are what a narrow tile waits for. */
+#if defined(__AVX__)
+#define KEEP(v) __asm__("" : "+v"(v))
+#else
+#define KEEP(v) (void)(v)
+#endif
+
+/* the same for words that are pairs of whole numbers */
+static inline __attribute__((always_inline)) vec add_pairs(vec sum, vec w, float x) {
+#if defined(__AVX512VNNI__)
+    return (vec)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)w, (__m512i)_mm512_set1_ps(x));
+#elif defined(__AVX512BW__)
+    return (vec)_mm512_add_epi32((__m512i)sum, _mm512_madd_epi16((__m512i)w, (__m512i)_mm512_set1_ps(x)));
+#elif defined(__AVX2__) && !defined(__AVX512F__)
+    return (vec)_mm256_add_epi32((__m256i)sum, _mm256_madd_epi16((__m256i)w, (__m256i)_mm256_set1_ps(x)));
+#else
+    union { vec v; int n[W]; short pairs[2 * W]; } s = {sum}, u = {w};
+    union { float f; short pair[2]; } y = {x};
+    for (int k = 0; k < W; k++) s.n[k] += u.pairs[2 * k] * y.pair[0] + u.pairs[2 * k + 1] * y.pair[1];
+    return s.v;
+#endif
+}
+
 /* sum + w x, of W words of weights and one of x */
 static inline __attribute__((always_inline)) vec multiply_add(const int kind, vec sum, vec w, float x) {
 #if MULTIPLIES_PAIRS
     if (kind == PAIRS) return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)w, (__m512bh)_mm512_set1_ps(x));
 #endif
+    if (kind == WHOLES) return add_pairs(sum, w, x);
     return sum + w * x;
 }
 
@@ -102,10 +130,12 @@ static inline __attribute__((always_inline)) void tile(const int R, const int J,
         for (int j = 0; j < 2 * J; j++) {
             const char *at = panels + ((j / 2 * inputs + i) * P + j % 2 * W) * size;
             w[j] = kind == HALVES ? from_half((const half *)at) : *(const vec *)at;
+            if (J == 1 && R > 1) KEEP(w[j]);
         }
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
-            float xi = x[r * x_stride + i * x_step];
+            float xi;
+            memcpy(&xi, x + r * x_stride + i * x_step, sizeof xi); /* whatever it is that x points to */
 #pragma GCC unroll 8
             for (int j = 0; j < 2 * J; j++) sum[r][j] = multiply_add(kind, sum[r][j], w[j], xi);
         }
@@ -125,6 +155,12 @@ static inline __attribute__((always_inline)) void few_rows(const int kind, long 
 #undef CASE
 }
 
+/* rows of the next tile where so many are left: tiles are about equally tall, as narrow ones are slow */
+static inline long tall(long left) {
+    long tiles = (left + TALL - 1) / TALL;
+    return tiles ? (left + tiles - 1) / tiles : 0;
+}
+
 /* y (rows, y_stride) += x times all panels, `inputs` words long; the rows of one panel follow each other, so it stays near. The TALL rows
    of a tile begin at x + r * x_tile. */
 static inline __attribute__((always_inline)) void product_of(const int kind, long rows, long outputs, long inputs, const char *weights,
@@ -137,12 +173,13 @@ static inline __attribute__((always_inline)) void product_of(const int kind, lon
         for (; j + 4 <= whole; j += 4) WIDE(1, 4);
     else if (rows == 2)
         for (; j + 2 <= whole; j += 2) WIDE(2, 2);
-    else if (rows == 3)
+    else if (rows == 3 && (TALL == 8 || kind == FLOATS)) /* 12 sums and 4 vectors of weights in registers are too many for AVX2 */
         for (; j + 2 <= whole; j += 2) WIDE(3, 2);
 #undef WIDE
     for (; j < panels_of(outputs); j++)
-        for (long r = 0; r < rows; r += TALL) {
-            long few = rows - r < TALL ? rows - r : TALL, to = y_stride;
+        for (long r = 0, few; r < rows; r += few) {
+            few = x_tile == x_stride ? tall(rows - r) : rows - r < TALL ? rows - r : TALL;
+            long to = y_stride;
             float edge[TALL * P], *at = y + r * y_stride + j * P;
             if (j == whole) { /* the last panel is wider than what is left of a row */
                 for (long q = 0; q < few; q++) memcpy(edge + q * P, at + q * y_stride, rest * sizeof(float));
@@ -163,6 +200,12 @@ static void add_product(long kind, long rows, long outputs, long inputs, const v
     else if (kind == PAIRS) PRODUCT(PAIRS);
     else PRODUCT(FLOATS);
 #undef PRODUCT
+}
+
+/* the same for WHOLES: x (rows, x_stride) is of short, `inputs` and x_stride are even, y is of int */
+static inline void add_whole(long rows, long outputs, long inputs, const void *weights, const short *x, long x_stride, int *y,
+                             long y_stride) {
+    product_of(WHOLES, rows, outputs, inputs / 2, weights, (const float *)x, x_stride / 2, x_stride / 2, 1, (float *)y, y_stride);
 }
 
 #endif
