@@ -478,33 +478,41 @@ def test_a_component_notebook_in_a_browser(address, browser):
         assert made.complaints == [] and made.strangers == []
 
 
-PATHS = """(n) => [...document.querySelectorAll('.js-plotly-plot')[n].querySelectorAll('path.js-line')]
-    .map((path) => path.getAttribute('d')).join()"""
+INK_AT = """(n) => {
+    const view = document.querySelectorAll('.graves-line')[n].parentElement;
+    return [view.gravesFrames().ink.at([0, 0]), view.gravesFrames().ink.scale];
+}"""
 
 
 def test_explorers_in_a_browser(address, browser):
     with tab(browser, height=1700) as made:
         run_notebook(made, address, "explorers.ipynb")
-        for name, state in (("bias", "explorer.bias.value > 0"), ("point", "explorer.step.value > 1")):
-            made.get_by_label(name, exact=True).first.focus()
-            drawn, begun = made.evaluate(PATHS, 0), time.monotonic()
-            made.keyboard.press("ArrowRight")
-            made.wait_for_function(f"(old) => ({PATHS})(0) !== old", arg=drawn)
-            print(f"another {name}: drawn after {1000 * (time.monotonic() - begun):.0f} ms")
-            assert ask(made, state)
-        drawn = made.evaluate(PATHS, 1)
-        letter = made.locator(".js-plotly-plot").nth(1).locator(".textpoint").nth(2)
-        letter.scroll_into_view_if_needed()
-        box = letter.bounding_box()
-        for x in (0.3, 0.5):  # plotly takes a click where it saw the mouse hover
-            made.mouse.move(box["x"] + x * box["width"], box["y"] + box["height"] / 2)
-            made.wait_for_timeout(300)
-        made.mouse.down()
-        made.mouse.up()
-        until(made, "follower.step.value == w.where_written(sample.trace, 'hand', 2)")
-        made.wait_for_function(f"(old) => ({PATHS})(1) !== old", arg=drawn)
+        mixture, window = made.locator(".graves-line").all()
+        line = "document.querySelectorAll('.graves-line')[0].parentElement.gravesLine().line"
+        where, narrow = made.evaluate(INK_AT, 0), f"{line}.byStep.get(1)[0].xx"
+        mixture.focus()
+        for key, at in (("ArrowRight", 2), ("End", "len(sample.ink) - 1"), ("Home", 1)):
+            made.keyboard.press(key)
+            until(made, f"explorer.at == {at}")
+            assert made.evaluate(INK_AT, 0) == where  # the line keeps its place
+        before = made.evaluate(narrow)
+        made.get_by_label("bias", exact=True).focus()
+        begun = time.monotonic()
+        made.keyboard.press("ArrowRight")
+        made.wait_for_function(f"(old) => {narrow} < old", arg=before)
+        print(f"another bias: drawn after {1000 * (time.monotonic() - begun):.0f} ms")
+        assert ask(made, "explorer.bias") == pytest.approx(0.1)
+        assert made.evaluate(narrow) / before == pytest.approx(np.exp(-0.2), rel=1e-3)  # (61)
+        views = window.locator(".graves-layer").last
+        views.scroll_into_view_if_needed()
+        box = views.bounding_box()
+        views.click(position=dict(x=64 + (box["width"] - 74) * 2.5 / 4, y=100))  # the third of four letters
+        until(made, "follower.line['letters'][follower.at - 1] == 2")
+        assert "it looks at the “n”" in window.locator(".graves-words").inner_text()
         keep_picture(made, "explorers")
-        assert made.evaluate(NAMELESS) == [] and made.complaints == [] and made.strangers == []
+        assert made.evaluate(CUT_OFF) == [] and made.evaluate(NAMELESS) == []
+        made.evaluate((node_modules() / "axe-core" / "axe.min.js").read_text() + "; 0")
+        assert made.evaluate(AXE) == [] and made.complaints == [] and made.strangers == []
 
 
 def test_graves_lab_opens_the_studio_running(tmp_path, browser):
@@ -570,7 +578,7 @@ def test_what_is_closed_leaves_nothing_behind(kind):
     model = load_model()
     (sample,) = write_samples(model, ["ab"], seed=1, trace=True)
     before, view = len(_instances), kind(model, sample.ink, sample.trace)
-    view.step.value = 7
+    view.at = 7
     gone = weakref.ref(view)
     view.close()
     del view
