@@ -84,7 +84,7 @@ def round_numbers(
 ) -> np.ndarray:
     "Numbers one would put on an axis."
     size = 10.0 ** np.floor(np.log10(high - low))
-    step = next(s for s in (0.1, 0.2, 0.5, 1.0, 2.0) if (high - low) / (s * size) <= most) * size
+    step = next(s for s in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0) if (high - low) / (s * size) <= most) * size
     return np.round(np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step, 9)
 
 
