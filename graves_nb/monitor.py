@@ -15,30 +15,25 @@ import weakref
 import ipywidgets as widgets
 import numpy as np
 
+from .ink import PAGE_LETTERS, on_page
 from .model import InkModel, TextModel
-from .pictures import INK_COLOUR
 from .plots import BLUE, ORANGE
 from .sampling import sample_ink, sample_text, write
 from .training import Trainer
 from .views import Message, View, button, row
 
 # %% ../nbs/68_monitor.ipynb #68-005
-def _on_page(ink):
-    "Ink in the colour of the page's letters, on its own ground."
-    return ink.to_svg(background=None).replace(INK_COLOUR, "currentColor")
-
-
 def _written_text(model, text):
     return f"<pre>{html.escape(sample_text(model, 300, prime=text, seed=0))}</pre>"
 
 
 def _written_ink(model, text):
-    return f"<figure>{_on_page(sample_ink(model, 300, bias=0.5))}</figure>"
+    return f"<figure>{on_page(sample_ink(model, 300, bias=0.5))}</figure>"
 
 
 def _written_line(model, text):
     ink = write(model, text, bias=0.5, seed=0)
-    return f"<figure>{_on_page(ink)}<figcaption>“{html.escape(text)}”</figcaption></figure>"
+    return f"<figure>{on_page(ink)}<figcaption>“{html.escape(text)}”</figcaption></figure>"
 
 
 WRITTEN = dict(text=_written_text, prediction=_written_ink, synthesis=_written_line)  # by kind of the model
@@ -73,7 +68,6 @@ def add_loss(
             return
 
 # %% ../nbs/68_monitor.ipynb #68-031
-PAGE = "var(--jp-content-font-color1, inherit)"  # the colour of its letters
 COLOURS, HIGH = dict(training=BLUE, validation=ORANGE), 200  # of the curves, in pixels; they are as wide as the page
 
 
@@ -113,7 +107,7 @@ def losses_svg(
     parts += [f'<svg width="100%" height="{HIGH}" viewBox="0 0 100 {HIGH}" preserveAspectRatio="none" overflow="visible">{curves}</svg>']
     keys = [f'<tspan fill="{COLOURS[name]}">●</tspan> {name} {line[-1][1]:.3f}  ' for name, line in losses.items()]
     parts += [f'<text y="10">{html.escape(measure)}:  {"".join(keys)}</text>', f'<text x="100%" y="234" text-anchor="end">{unit} seen</text>']
-    look = f"height: {HIGH + 40}px; width: calc(100% - 80px); max-width: 900px; margin: 4px 24px 0 56px; overflow: visible; color: {PAGE}"
+    look = f"height: {HIGH + 40}px; width: calc(100% - 80px); max-width: 900px; margin: 4px 24px 0 56px; overflow: visible; color: {PAGE_LETTERS}"
     return f'<svg style="{look}" role="img" aria-label="losses over {unit} seen" fill="currentColor" font-size="12" xml:space="preserve">{"".join(parts)}</svg>'
 
 
@@ -145,7 +139,7 @@ def state_words(state: str, done: int, total: int, unit: str, rate: float = 0.0)
     if rate > 0:
         parts += [f"{rate:,.0f} a second"] + ([f"{time_words((total - done) / rate)} left"] if done < total else [])
     bar = f'<progress max="1" value="{min(done / total, 1):.4f}" aria-label="progress" style="width: 12em"></progress>'
-    return f'<div style="color: {PAGE}">{bar} {html.escape(" · ".join(parts))}</div>'
+    return f'<div style="color: {PAGE_LETTERS}">{bar} {html.escape(" · ".join(parts))}</div>'
 
 # %% ../nbs/68_monitor.ipynb #68-024
 RUNNING = weakref.WeakSet()  # monitors whose trainers may be running
@@ -250,7 +244,7 @@ class TrainingMonitor(View):
         "Show what the model writes by now, below what it wrote before."
         seen = f"after {self.trainer.progress.points:,} {self._unit}"
         self._strip = [*self._strip, f"<div>{seen}{written_by(self.trainer.model, self.written)}</div>"][-SAMPLES:]
-        self.line.value = f'<div class="graves-strip" style="display: flex; flex-wrap: wrap; gap: 4px 24px; color: {PAGE}">{"".join(self._strip)}</div>'
+        self.line.value = f'<div class="graves-strip" style="display: flex; flex-wrap: wrap; gap: 4px 24px; color: {PAGE_LETTERS}">{"".join(self._strip)}</div>'
 
     def close(self) -> None:
         "Stop, and let go of the trainer; its run is kept."
