@@ -485,7 +485,7 @@ EVERY, TOGETHER = 0.04, 2  # seconds between looks; lines at a time: so few that
 
 def draw_lines(studio: View, jobs: list[Job]) -> None:
     "Draw lines, and show them while they grow."
-    view, rows, shown = studio.view, {}, time.monotonic()
+    view, rows, shown = studio.view, {}, 0.0
     model, new = studio._model, {job.label: [] for job in jobs}
     room = max(expected_width(model, job.text) for job in jobs)
     view.send(dict(kind="begin", room=room, first=0, rows=len(jobs)))

@@ -30,6 +30,10 @@ model = load_model()
 explorer = w.MixtureExplorer(model, sample.ink, sample.trace)
 follower = w.WindowExplorer(model, sample.ink, sample.trace)"""
 
+INK = """from graves_nb.pretrained import load_model
+from graves_nb.sampling import write
+wide = write(load_model(), "ink that is wider than its cell " * 2, bias=1, seed=0)"""
+
 MONITOR = """import torch
 from graves_nb import widgets as w
 from graves_nb.model import InkModel
@@ -52,7 +56,9 @@ def address(tmp_path_factory):
         shutil.copy(ROOT / "nbs" / name, folder)
     shutil.copytree(ROOT / "nbs" / "pictures", folder / "pictures")  # which notebooks show
     kernel = dict(kernelspec=dict(name="python3", display_name="Python 3", language="python"))
-    sources = dict(explorers=(EXPLORERS, "explorer", "follower", "explorer"), monitor=(MONITOR, "monitor"))
+    sources = dict(
+        explorers=(EXPLORERS, "explorer", "follower", "explorer"), monitor=(MONITOR, "monitor"), ink=(INK, "wide")
+    )
     for name, each in sources.items():
         cells = [nbformat.v4.new_code_cell(source) for source in each]
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / f"{name}.ipynb")
@@ -615,6 +621,30 @@ def test_explorers_in_a_browser(address, browser):
         assert made.evaluate(CUT_OFF) == [] and made.evaluate(NAMELESS) == []
         made.evaluate((node_modules() / "axe-core" / "axe.min.js").read_text() + "; 0")
         assert made.evaluate(AXE) == [] and made.complaints == [] and made.strangers == []
+
+
+LIGHT = """() => [...document.querySelectorAll('.jp-OutputArea-output, .jp-OutputArea-output *')].filter((e) => {
+    const [red, green, blue, alpha = 1] = getComputedStyle(e).backgroundColor.match(/[\\d.]+/g).map(Number);
+    return alpha > 0.5 && Math.min(red, green, blue) > 200;
+}).map((e) => e.outerHTML.slice(0, 200))"""
+
+
+def test_ink_in_a_dark_notebook_has_no_white_box_and_is_not_cut_off(address, browser):
+    with tab(browser, width=600) as made:
+        run_notebook(made, address, "ink.ipynb", dark=True)
+        svg, output = made.locator(".graves-ink svg"), made.locator(".jp-OutputArea-output")
+        assert made.evaluate(LIGHT) == []
+        inner, outer = svg.bounding_box(), output.bounding_box()
+        assert outer["x"] <= inner["x"] and inner["x"] + inner["width"] <= outer["x"] + outer["width"] + 1
+        ends = svg.evaluate("""(svg) => {
+            const box = svg.getBoundingClientRect();
+            const all = [...svg.querySelectorAll('path')].map((path) => path.getBoundingClientRect());
+            const [left, right] = [Math.min(...all.map((p) => p.left)), Math.max(...all.map((p) => p.right))];
+            return [left - box.left, box.right - right];
+        }""")
+        assert min(ends) >= 0
+        lightness = svg.evaluate("(svg) => getComputedStyle(svg).color.match(/[\\d.]+/g).slice(0, 3).map(Number)")
+        assert min(lightness) > 180 and made.complaints == []
 
 
 def test_the_interrupt_of_a_kernel_stops_a_training_in_a_browser(address, browser):

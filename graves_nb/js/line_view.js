@@ -2,7 +2,7 @@
 
 const [BLUE, ORANGE] = ["#3f83d6", "#d9622b"];
 const [LEFT, RIGHT, TITLE] = [64, 10, 18]; // pixels beside the views, and above each
-const HIGH = { ink: 150, nats: 56, weights: 76, letters: 92, curves: 150, text: 20 };
+const HIGH = { ink: 160, nats: 56, weights: 76, letters: 92, curves: 150, text: 20 };
 const CLOSE = { side: 190, large: 320 }; // pixels, the height of the close-up
 
 // ---- What Python sent
@@ -156,9 +156,11 @@ function paper(label, height) {
 // A context whose unit is a CSS pixel, on a canvas that is as wide as its place.
 function fresh(canvas, height, width = canvas.parentElement.clientWidth) {
   const dots = window.devicePixelRatio || 1;
-  Object.assign(canvas, { width: Math.round(width * dots), height: Math.round(height * dots) });
-  Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+  const [across, down] = [Math.round(width * dots), Math.round(height * dots)];
   const context = canvas.getContext("2d");
+  if (canvas.width === across && canvas.height === down && context.reset) context.reset(); // cheaper than a new size
+  else Object.assign(canvas, { width: across, height: down });
+  Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
   context.scale(dots, dots);
   Object.assign(context, { lineJoin: "round", lineCap: "round", font: "12px system-ui, sans-serif", textBaseline: "middle" });
   return Object.assign(context, { wide: width, high: height });
