@@ -211,7 +211,7 @@ def press_write(made, text):
 
 def shown(made):
     "Wait until the line is written, and what is in the browser is what Python has."
-    until(made, "studio.samples and not studio.write_button.disabled")
+    until(made, "studio.samples and not studio.write_button.disabled", seconds=120)
     wanted = ask(made, "studio.view.line['id']")
     made.wait_for_function(
         f"(id) => ({LINE})?.id === id && {VIEW}.querySelector('[data-line]')?.dataset.line === String(id)", arg=wanted
@@ -630,8 +630,10 @@ LIGHT = """() => [...document.querySelectorAll('.jp-OutputArea-output, .jp-Outpu
 
 
 def test_ink_in_a_dark_notebook_has_no_white_box_and_is_not_cut_off(address, browser):
-    with tab(browser, width=600) as made:
+    with tab(browser) as made:
         run_notebook(made, address, "ink.ipynb", dark=True)
+        made.set_viewport_size(dict(width=600, height=900))
+        made.wait_for_timeout(300)
         svg, output = made.locator(".graves-ink svg"), made.locator(".jp-OutputArea-output")
         assert made.evaluate(LIGHT) == []
         inner, outer = svg.bounding_box(), output.bounding_box()
