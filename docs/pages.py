@@ -110,35 +110,6 @@ def on_any_page(layout: dict) -> None:
         template.setdefault(axis, {}).update(gridcolor=GRID, linecolor=GRID, zerolinecolor=GRID)
 
 
-def find(place, way: list):
-    "What is at the end of a way of keys and indices; None if there is no such thing."
-    for key in way:
-        if isinstance(place, list) and int(key) < len(place):
-            place = place[int(key)]
-        elif isinstance(place, dict) and key in place:
-            place = place[key]
-        else:
-            return None
-    return place
-
-
-def with_buffers(model: dict) -> dict:
-    "The state of a widget, its binary parts as plotly's typed arrays have them."
-    state = json.loads(json.dumps(model["state"]))
-    for buffer in model.get("buffers", []):
-        *way, last = buffer["path"]
-        place = find(state, way)
-        if place is None:
-            continue  # of a value that has been replaced since
-        if last == "value":
-            place["bdata"] = buffer["data"]
-            if isinstance(place.get("shape"), list):
-                place["shape"] = ",".join(map(str, place["shape"]))
-        else:
-            place[int(last) if isinstance(place, list) else last] = buffer["data"]
-    return state
-
-
 def control_html(name: str, state: dict) -> str:
     "A control that shows its value and cannot be moved."
     label, value = html.escape(str(state.get("description") or "")), state.get("value")
@@ -168,11 +139,8 @@ def still_view(model_id: str, models: dict, root: str) -> list:
         return [output for child in state["children"] for output in still_view(child, models, root)]
     if name == "OutputModel":
         return [nbformat.from_dict(output) for output in state["outputs"]]
-    if "_widget_data" in state:
-        state = with_buffers(model)
-        return [figure_output(dict(data=state["_widget_data"], layout=state["_widget_layout"]), root)]
     if "_esm" in state:
-        return [] if state.get("_anywidget_id", "").endswith(FIT) else [alone_output(with_buffers(model), root)]
+        return [] if state.get("_anywidget_id", "").endswith(FIT) else [alone_output(state, root)]
     shown = control_html(name, state)
     return [html_output(f'<div class="still">{shown}</div>')] if shown else []
 

@@ -153,6 +153,21 @@ class Ink:
     def _repr_svg_(self) -> str:
         return self.to_svg()
 
+    def _repr_html_(self) -> str:
+        return on_page(self)
+
+# %% ../nbs/10_ink.ipynb #10-101
+PAGE_LETTERS = "var(--jp-content-font-color1, inherit)"  # their colour in JupyterLab, or wherever else the page is
+
+
+def on_page(
+    ink: Ink,  # any
+) -> str:  # HTML
+    "Ink as part of a page."
+    svg = ink.to_svg(background=None).replace(Picture().colour, "currentColor")
+    svg = svg.replace("<svg ", '<svg style="max-width: 100%; height: auto" ', 1)
+    return f'<div class="graves-ink" style="color: {PAGE_LETTERS}">{svg}</div>'
+
 # %% ../nbs/10_ink.ipynb #01fccfbd
 def points_of(
     ink: Ink,

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Studio', 'LineView', 'InkPad', 'InkChoice', 'StrokePlayer', 'MixtureExplorer', 'WindowExplorer', 'TrainingMonitor',
-           'View', 'Message', 'Fit', 'live_figure', 'release', 'linked_figure', 'mixture_figure', 'mixture_ellipses',
-           'window_figure', 'window_curves', 'where_written', 'writing', 'call_text', 'expected_width']
+           'View', 'Message', 'Fit', 'release', 'linked_figure', 'mixture_figure', 'mixture_ellipses', 'window_figure',
+           'window_curves', 'where_written', 'writing', 'call_text', 'expected_width']
 
 # %% ../nbs/69_widgets.ipynb #69-002
 from .explorers import LineView, MixtureExplorer, WindowExplorer
@@ -20,12 +20,12 @@ from graves_nb.steps import (
     window_figure,
 )
 from .studio import Studio, call_text, expected_width, writing
-from .views import Fit, Message, View, live_figure, release
+from .views import Fit, Message, View, release
 
 # %% ../nbs/69_widgets.ipynb #69-003
 _all_ = [
     "Studio", "LineView", "InkPad", "InkChoice", "StrokePlayer", "MixtureExplorer", "WindowExplorer", "TrainingMonitor",
-    "View", "Message", "Fit", "live_figure", "release",
+    "View", "Message", "Fit", "release",
     "linked_figure", "mixture_figure", "mixture_ellipses", "window_figure", "window_curves", "where_written",
     "writing", "call_text", "expected_width",
 ]  # fmt: skip

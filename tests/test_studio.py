@@ -1,6 +1,7 @@
 """The widgets in a real JupyterLab in a real browser: typed, drawn, written, scrubbed; by keyboard; their memory."""
 
 import gc
+import json
 import os
 import random
 import re
@@ -14,7 +15,7 @@ import weakref
 import nbformat
 import numpy as np
 import pytest
-from browser import ROOT, SCREENSHOTS, ask, free_port, lab, node_modules, run_notebook, tab, wait_for
+from browser import ROOT, SCREENSHOTS, ask, free_port, lab, node_modules, run_all, run_notebook, tab, wait_for
 from ipywidgets.widgets.widget import _instances
 
 from graves_nb.pretrained import load_model
@@ -29,6 +30,24 @@ model = load_model()
 explorer = w.MixtureExplorer(model, sample.ink, sample.trace)
 follower = w.WindowExplorer(model, sample.ink, sample.trace)"""
 
+INK = """from graves_nb.pretrained import load_model
+from graves_nb.sampling import write
+wide = write(load_model(), "ink that is wider than its cell " * 2, bias=1, seed=0)"""
+
+MONITOR = """import torch
+from graves_nb import widgets as w
+from graves_nb.model import InkModel
+from graves_nb.pretrained import load_model
+from graves_nb.sampling import write
+from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
+from graves_nb.tasks import InkTask, Stage
+from graves_nb.training import TrainConfig, Trainer
+model, inks = load_model(), write(load_model(), ["ab", "ba"], bias=1, seed=1)
+network = SynthesisNetwork(SynthesisConfig(n_chars=len(model.alphabet), hidden_size=12, n_layers=2))
+config = TrainConfig(points=10**9, batch_size=2, log_updates=2, warmup_updates=2, precision="fp32")
+small = InkModel(network, model.alphabet, model.scaler)
+monitor = w.TrainingMonitor(Trainer(small, InkTask([Stage(inks)], inks), "run", config), "ab", every=2)"""
+
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
@@ -36,9 +55,13 @@ def address(tmp_path_factory):
     for name in ("studio.ipynb", "65_pad.ipynb"):
         shutil.copy(ROOT / "nbs" / name, folder)
     shutil.copytree(ROOT / "nbs" / "pictures", folder / "pictures")  # which notebooks show
-    cells = [nbformat.v4.new_code_cell(source) for source in (EXPLORERS, "explorer", "follower")]
     kernel = dict(kernelspec=dict(name="python3", display_name="Python 3", language="python"))
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "explorers.ipynb")
+    sources = dict(
+        explorers=(EXPLORERS, "explorer", "follower", "explorer"), monitor=(MONITOR, "monitor"), ink=(INK, "wide")
+    )
+    for name, each in sources.items():
+        cells = [nbformat.v4.new_code_cell(source) for source in each]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / f"{name}.ipynb")
     with lab(folder) as found:
         yield found
 
@@ -98,6 +121,12 @@ CUT_OFF = """() => {
         e.checkVisibility() && Math.abs(e.getBoundingClientRect().width - e.parentElement.clientWidth) > 1);
     return [...wide, ...frayed].map((e) => e.outerHTML.slice(0, 200));
 }"""
+
+CUT_OFF_PLAIN = """() =>
+[...document.querySelectorAll('.jp-OutputArea-output :is(button, svg, text, p)')].filter((e) => {
+    const [box, output] = [e.getBoundingClientRect(), e.closest('.jp-OutputArea-output').getBoundingClientRect()];
+    return e.checkVisibility() && box.width && (box.right > output.right + 1 || box.left < output.left - 1);
+}).map((e) => e.outerHTML.slice(0, 200))"""
 
 # The colours of a part of the picture, as how many of its pixels are drawn.
 DRAWN = (
@@ -182,7 +211,7 @@ def press_write(made, text):
 
 def shown(made):
     "Wait until the line is written, and what is in the browser is what Python has."
-    until(made, "studio.samples and not studio.write_button.disabled")
+    until(made, "studio.samples and not studio.write_button.disabled", seconds=120)
     wanted = ask(made, "studio.view.line['id']")
     made.wait_for_function(
         f"(id) => ({LINE})?.id === id && {VIEW}.querySelector('[data-line]')?.dataset.line === String(id)", arg=wanted
@@ -350,6 +379,62 @@ def test_the_studio_in_a_browser(studio_page):
     assert made.evaluate(AXE) == []
 
 
+def test_one_wish_is_one_line_and_a_preset_brings_it_back(studio_page):
+    made = studio_page
+    before = ask(made, "studio.view._count")
+    field = made.get_by_label("text", exact=True)
+    field.fill("typed, then clicked")
+    made.get_by_title("write the text").click()  # which takes the keyboard from the text
+    until(made, "studio.samples and studio.sample.ink.text == 'typed, then clicked'")
+    shown(made)
+    made.wait_for_timeout(1500)
+    assert ask(made, "studio.view._count") == before + 1
+    made.get_by_title("write the text").click()  # later on, it is a wish of its own
+    until(made, f"studio.view._count == {before + 2} and not studio.write_button.disabled")
+    field.fill("entered")
+    made.keyboard.press("Enter")
+    until(made, "studio.sample.ink.text == 'entered'")
+    shown(made)
+    assert focused(made) == "text"
+
+    made.get_by_role("button", name="What if?").click()  # at the end, it asks in the middle
+    until(made, "len(studio.view.branches) == 40")
+    assert 10 < ask(made, "studio.view.at") < ask(made, "len(studio.sample.ink) / 2")
+    made.get_by_role("button", name="Take it").click()
+    until(made, "len(studio.view.forks) == 1")
+    ink = ask(made, "studio.ink.points.tolist()")
+    with made.expect_download() as coming:
+        made.get_by_role("button", name="preset", exact=True).click()
+    assert coming.value.suggested_filename == "line.json" and os.path.getsize(coming.value.path()) < 1000
+    name = made.get_by_label("preset", exact=True)
+    name.fill("mine")
+    made.get_by_title("under this name").click()
+    made.get_by_text("kept as 'mine' in presets.json").wait_for()
+
+    def change():
+        field.fill("something else")
+        made.keyboard.press("Enter")
+        until(made, "studio.sample.ink.text == 'something else' and not studio.write_button.disabled")
+
+    def back():
+        until(made, "studio.sample.ink.text == 'entered' and len(studio.view.forks) == 1")
+        shown(made)
+        assert ask(made, "studio.ink.points.tolist()") == ink
+        same_as_python(made)
+
+    change()
+    made.locator(".graves-line input[type=file]").last.set_input_files(coming.value.path())
+    back()
+    for text in ("mine", json.dumps(ask(made, "studio.preset"))):
+        change()
+        name.fill(text)
+        name.press("Enter")
+        back()
+    name.fill('{"hand": "left"}')
+    name.press("Enter")
+    made.get_by_role("alert").get_by_text("there is no hand 'left'").wait_for()
+
+
 def test_one_s_own_hand_in_a_browser(studio_page):
     made = studio_page
     made.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
@@ -390,6 +475,11 @@ def test_one_s_own_hand_in_a_browser(studio_page):
     for _ in pad.ink.strokes:  # and back, by keyboard
         made.locator(".graves-pad canvas").press("Backspace")
     until(made, "studio.pad.ink is None")
+    draw_on_pad(made, pad.ink)
+    until(made, f"len(studio.pad.strokes) == {len(pad.ink.strokes)}")
+    for left in reversed(range(len(pad.ink.strokes))):
+        made.keyboard.press("Control+z")  # the pad has the keyboard, for it was drawn on
+        until(made, f"len(studio.pad.strokes) == {left}")
     for text, said in (("", "empty"), ("words", "the pad is empty")):
         made.get_by_label("text", exact=True).fill(text)
         made.wait_for_timeout(300)
@@ -442,10 +532,21 @@ def test_any_text_in_any_window_in_a_browser(studio_page):
     shown(made)
     same_as_python(made)
 
+    made.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    made.get_by_role("button", name="What if?").click()  # nobody is there to answer
+    made.get_by_text("No answer yet").wait_for(timeout=15_000)
+    run_all(made)
+    until(made, "len(studio.ladder.pictures) > 0")
+    ask(made, "setattr(studio.text, 'value', 'after all that') or 0")
+    until(made, "studio._call['text'] == 'after all that'")
+    shown(made)
+    same_as_python(made)
+
     made.evaluate("window.jupyterapp.commands.execute('@jupyter-widgets/jupyterlab-manager:saveWidgetState')")
     made.wait_for_timeout(500)
     made.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
     made.wait_for_function("!window.jupyterapp.shell.currentWidget.context.model.dirty")
+    height = made.evaluate(f"{VIEW}.getBoundingClientRect().height")
     made.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
     made.reload()  # and opened without what made it
     made.wait_for_function(f"document.querySelector('.graves-line') && {LINE}?.text === 'after all that'")
@@ -453,6 +554,9 @@ def test_any_text_in_any_window_in_a_browser(studio_page):
     made.keyboard.press("Home")
     made.wait_for_function(f"{AT} === 1")
     assert min(made.evaluate(DRAWN)[:5]) > 100
+    assert made.evaluate(f"{VIEW}.getBoundingClientRect().height") == pytest.approx(height, abs=3)
+    made.get_by_role("button", name="play or pause (space)").last.click()  # the ink plays
+    made.wait_for_function(f"{AT} > 20")
     keep_picture(made, "without-kernel")
 
 
@@ -478,33 +582,89 @@ def test_a_component_notebook_in_a_browser(address, browser):
         assert made.complaints == [] and made.strangers == []
 
 
-PATHS = """(n) => [...document.querySelectorAll('.js-plotly-plot')[n].querySelectorAll('path.js-line')]
-    .map((path) => path.getAttribute('d')).join()"""
+INK_AT = """(n) => {
+    const view = document.querySelectorAll('.graves-line')[n].parentElement;
+    return [view.gravesFrames().ink.at([0, 0]), view.gravesFrames().ink.scale];
+}"""
 
 
 def test_explorers_in_a_browser(address, browser):
     with tab(browser, height=1700) as made:
         run_notebook(made, address, "explorers.ipynb")
-        for name, state in (("bias", "explorer.bias.value > 0"), ("point", "explorer.step.value > 1")):
-            made.get_by_label(name, exact=True).first.focus()
-            drawn, begun = made.evaluate(PATHS, 0), time.monotonic()
-            made.keyboard.press("ArrowRight")
-            made.wait_for_function(f"(old) => ({PATHS})(0) !== old", arg=drawn)
-            print(f"another {name}: drawn after {1000 * (time.monotonic() - begun):.0f} ms")
-            assert ask(made, state)
-        drawn = made.evaluate(PATHS, 1)
-        letter = made.locator(".js-plotly-plot").nth(1).locator(".textpoint").nth(2)
-        letter.scroll_into_view_if_needed()
-        box = letter.bounding_box()
-        for x in (0.3, 0.5):  # plotly takes a click where it saw the mouse hover
-            made.mouse.move(box["x"] + x * box["width"], box["y"] + box["height"] / 2)
-            made.wait_for_timeout(300)
-        made.mouse.down()
-        made.mouse.up()
-        until(made, "follower.step.value == w.where_written(sample.trace, 'hand', 2)")
-        made.wait_for_function(f"(old) => ({PATHS})(1) !== old", arg=drawn)
+        mixture, window, again = made.locator(".graves-line").all()
+        line = "document.querySelectorAll('.graves-line')[0].parentElement.gravesLine().line"
+        where, narrow = made.evaluate(INK_AT, 0), f"{line}.byStep.get(1)[0].xx"
+        mixture.focus()
+        for key, at in (("ArrowRight", 2), ("End", "len(sample.ink) - 1"), ("Home", 1)):
+            made.keyboard.press(key)
+            until(made, f"explorer.at == {at}")
+            assert made.evaluate(INK_AT, 0) == where  # the line keeps its place
+            made.wait_for_function(
+                "(at) => document.querySelectorAll('.graves-line')[2].dataset.at === at",
+                arg=mixture.get_attribute("data-at"),
+            )  # what is shown twice has its cursor in both
+        before = made.evaluate(narrow)
+        made.get_by_label("bias", exact=True).first.focus()
+        begun = time.monotonic()
+        made.keyboard.press("ArrowRight")
+        made.wait_for_function(f"(old) => {narrow} < old", arg=before)
+        print(f"another bias: drawn after {1000 * (time.monotonic() - begun):.0f} ms")
+        assert ask(made, "explorer.bias") == pytest.approx(0.1)
+        assert made.evaluate(narrow) / before == pytest.approx(np.exp(-0.2), rel=1e-3)  # (61)
+        views = window.locator(".graves-layer").last
+        views.scroll_into_view_if_needed()
+        box = views.bounding_box()
+        views.click(position=dict(x=64 + (box["width"] - 74) * 2.5 / 4, y=100))  # the third of four letters
+        until(made, "follower.line['letters'][follower.at - 1] == 2")
+        assert "it looks at the “n”" in window.locator(".graves-words").inner_text()
         keep_picture(made, "explorers")
-        assert made.evaluate(NAMELESS) == [] and made.complaints == [] and made.strangers == []
+        assert made.evaluate(CUT_OFF) == [] and made.evaluate(NAMELESS) == []
+        made.evaluate((node_modules() / "axe-core" / "axe.min.js").read_text() + "; 0")
+        assert made.evaluate(AXE) == [] and made.complaints == [] and made.strangers == []
+
+
+LIGHT = """() => [...document.querySelectorAll('.jp-OutputArea-output, .jp-OutputArea-output *')].filter((e) => {
+    const [red, green, blue, alpha = 1] = getComputedStyle(e).backgroundColor.match(/[\\d.]+/g).map(Number);
+    return alpha > 0.5 && Math.min(red, green, blue) > 200;
+}).map((e) => e.outerHTML.slice(0, 200))"""
+
+
+def test_ink_in_a_dark_notebook_has_no_white_box_and_is_not_cut_off(address, browser):
+    with tab(browser) as made:
+        run_notebook(made, address, "ink.ipynb", dark=True)
+        made.set_viewport_size(dict(width=600, height=900))
+        made.wait_for_timeout(300)
+        svg, output = made.locator(".graves-ink svg"), made.locator(".jp-OutputArea-output")
+        assert made.evaluate(LIGHT) == []
+        inner, outer = svg.bounding_box(), output.bounding_box()
+        assert outer["x"] <= inner["x"] and inner["x"] + inner["width"] <= outer["x"] + outer["width"] + 1
+        ends = svg.evaluate("""(svg) => {
+            const box = svg.getBoundingClientRect();
+            const all = [...svg.querySelectorAll('path')].map((path) => path.getBoundingClientRect());
+            const [left, right] = [Math.min(...all.map((p) => p.left)), Math.max(...all.map((p) => p.right))];
+            return [left - box.left, box.right - right];
+        }""")
+        assert min(ends) >= 0
+        lightness = svg.evaluate("(svg) => getComputedStyle(svg).color.match(/[\\d.]+/g).slice(0, 3).map(Number)")
+        assert min(lightness) > 180 and made.complaints == []
+
+
+def test_the_interrupt_of_a_kernel_stops_a_training_in_a_browser(address, browser):
+    with tab(browser) as made:
+        run_notebook(made, address, "monitor.ipynb")
+        made.get_by_title("start, or go on").click()
+        until(made, "len(monitor.losses.get('training', [])) > 3 and monitor.line.value.count('<svg') > 1", seconds=60)
+        made.get_by_text("a second").wait_for()
+        keep_picture(made, "monitor")
+        made.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt()")
+        made.get_by_text("stopped, Start goes on").wait_for()
+        until(made, "not monitor._thread.is_alive()")
+        seen = ask(made, "monitor.trainer.progress.points")
+        made.get_by_title("start, or go on").click()
+        until(made, f"monitor.trainer.progress.points > {seen}")
+        made.get_by_title("stop after this update").click()
+        made.get_by_text("stopped, Start goes on").wait_for()
+        assert made.evaluate(CUT_OFF_PLAIN) == [] and made.complaints == []
 
 
 def test_graves_lab_opens_the_studio_running(tmp_path, browser):
@@ -570,7 +730,7 @@ def test_what_is_closed_leaves_nothing_behind(kind):
     model = load_model()
     (sample,) = write_samples(model, ["ab"], seed=1, trace=True)
     before, view = len(_instances), kind(model, sample.ink, sample.trace)
-    view.step.value = 7
+    view.at = 7
     gone = weakref.ref(view)
     view.close()
     del view

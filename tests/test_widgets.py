@@ -4,16 +4,14 @@ import subprocess
 import sys
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 
 from graves_nb import widgets
 from graves_nb.ink import Ink
-from graves_nb.plots import ORANGE, contrast, laid_out, step_losses, traces
+from graves_nb.plots import ORANGE, contrast, step_losses, traces
 from graves_nb.pretrained import load_model
 from graves_nb.sampling import write
 from graves_nb.steps import linked_figure
-from graves_nb.views import live_figure, show_in
 from graves_nb.widgets import InkPad, Message, Studio
 
 
@@ -40,18 +38,6 @@ def test_who_wants_a_pad_does_not_load_what_figures_need():
     code = """import sys, graves_nb.widgets as w; w.InkPad()
 assert not {'jsonschema', 'plotly.basewidget'} & set(sys.modules)"""
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_what_is_shown_depends_on_nothing_that_was_shown_before():
-    def of(height, *domain, title="", **more):
-        axes = dict(yaxis=dict(domain=domain)) if domain else {}
-        return laid_out(go.Figure(go.Scatter(y=[1, 2], name=f"of {height}")), height, title, **axes, **more)
-
-    first = of(500, 0.9, 1, yaxis4=dict(domain=[0, 0.2], title=dict(text="old")), annotations=[dict(text="old")])
-    view = live_figure(first)
-    for figure in (of(200, 0.2, 0.4), of(100), of(300, 0.5, 1, title="new"), of(100)):
-        show_in(view, figure)
-        assert view._layout == figure._layout and [t.name for t in view.data] == [figure.data[0].name]
 
 
 def test_a_short_line_leaves_nothing_to_a_longer_one(studio):

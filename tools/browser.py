@@ -215,6 +215,11 @@ def run_notebook(made, address: str, name: str, seconds: float = 120, dark: bool
         made.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
     made.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
     made.wait_for_timeout(1500)  # so that what JupyterLab hears of old widgets does not undo the news of new ones
+    run_all(made, seconds)
+
+
+def run_all(made, seconds: float = 120) -> None:
+    "Run all cells of the open notebook, and wait until none failed."
     made.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
     done = """() => {
         const cells = [...window.jupyterapp.shell.currentWidget.content.model.cells].filter((c) => c.type === 'code');

@@ -32,16 +32,14 @@ SHOWN = dict(
     studio="x = w.Studio(text='watch it think', seed=0); x.write(wait=True); x.view.at = 180; x",
     pad="x = w.InkPad(model); x.load(sample.ink); x",
     player="x = w.StrokePlayer(sample.ink); x.position = 150; x",
-    mixture="x = w.MixtureExplorer(model, sample.ink, sample.trace); x.step.value = 128; x",
-    window="x = w.WindowExplorer(model, sample.ink, sample.trace); x.step.value = 180; x",
+    mixture="x = w.MixtureExplorer(model, sample.ink, sample.trace); x.at = 128; x",
+    window="x = w.WindowExplorer(model, sample.ink, sample.trace); x.at = 180; x",
     training=TRAINED,
 )
 DRAWN = """() => {
     const player = document.querySelector('.graves-player canvas').dataset.points;
-    const at = [...document.querySelectorAll('.graves-line')].at(-1).dataset.at;
-    const figures = [...document.querySelectorAll('.js-plotly-plot')];
-    const wide = (figure) => figure._fullLayout && Math.abs(figure._fullLayout.width - figure.clientWidth) < 2;
-    return player === '150' && at === '180' && figures.length === 3 && figures.every(wide);
+    const at = [...document.querySelectorAll('.graves-line')].map((view) => view.dataset.at).join();
+    return player === '150' && at.endsWith('180,128,180');
 }"""
 
 

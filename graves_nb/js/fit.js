@@ -1,4 +1,4 @@
-// What the controls and figures of a page lack: names of sliders and states of buttons for who cannot see them, figures as wide as the page.
+// What the controls of a page lack: names of sliders and states of buttons for who cannot see them.
 
 // Says which buttons are pressed, now and whenever that changes.
 function tellPressed(button) {
@@ -17,18 +17,13 @@ function finish() {
     slider.querySelector(".noUi-handle")?.setAttribute("aria-label", label);
     slider.querySelector(".widget-readout")?.setAttribute("aria-label", `${label}, as a number`);
   }
-  window.dispatchEvent(new Event("resize")); // plotly listens
 }
 
 function render({ el }) {
   const later = () => setTimeout(finish, 50);
   const watch = new ResizeObserver(later);
   watch.observe(el);
-  document.addEventListener("plotlywidget-after-render", later);
-  return () => {
-    watch.disconnect();
-    document.removeEventListener("plotlywidget-after-render", later);
-  };
+  return () => watch.disconnect();
 }
 
 export default { render };

@@ -2,8 +2,8 @@
 
 const [BLUE, ORANGE] = ["#3f83d6", "#d9622b"];
 const [LEFT, RIGHT, TITLE] = [64, 10, 18]; // pixels beside the views, and above each
-const HIGH = { ink: 150, nats: 56, weights: 76, letters: 92, text: 20 };
-const CLOSE = 190; // pixels, the height of the close-up
+const HIGH = { ink: 160, nats: 56, weights: 76, letters: 92, curves: 150, text: 20 };
+const CLOSE = { side: 190, large: 320 }; // pixels, the height of the close-up
 
 // ---- What Python sent
 
@@ -23,6 +23,7 @@ function unpack(line) {
   found.weights = { rows: line.components.length, values: bytesOf(line.weights), most: 1 };
   found.window = { rows: line.text.length, values: bytesOf(line.window), most: line.window_most };
   for (const map of [found.weights, found.window]) map.picture = picture(map, found.steps);
+  if (line.curves) found.curves = new Float32Array(bytesOf(line.curves).buffer); // alpha, beta, kappa, of each Gaussian of each step
   found.places = [...line.text].map((_, u) => whereWritten(found, u));
   found.starts = line.points.flatMap((point, i) => (point[2] && i < found.steps ? [i + 1] : []));
   return found;
@@ -94,6 +95,25 @@ function sentence(line, step) {
   return `${doing[0].toUpperCase()}${doing.slice(1)}: ${guess}, the pen is lifted with ${percent(line.ends[step - 1])}. What came is ${judged}.`;
 }
 
+// The Gaussians of the window at a step, (46); places are counted from 0 along the text.
+function windowAt({ curves, gaussians_of_window }, step) {
+  const from = 3 * gaussians_of_window * (step - 1);
+  return Array.from({ length: gaussians_of_window }, (_, k) => {
+    const [alpha, beta, kappa] = curves.subarray(from + 3 * k, from + 3 * k + 3);
+    return { alpha, beta, kappa, at: (u) => alpha * Math.exp(-beta * (kappa - u) ** 2) };
+  });
+}
+
+function windowSentence(line, step) {
+  const all = windowAt(line, step);
+  const u = Math.max(line.letters[step - 1], 0);
+  const best = all.reduce((most, g) => (g.at(u) > most.at(u) ? g : most));
+  const shown = (value) => value.toFixed(2).replace("-", "−");
+  const weight = shown(all.reduce((sum, g) => sum + g.at(u), 0));
+  const from = `Most of that is from the Gaussian of height α = ${shown(best.alpha)} and narrowness β = ${shown(best.beta)} in the place κ = ${shown(best.kappa + 1)} of the text.`;
+  return `At point ${step} it looks at the “${line.text[u]}”, with weight ${weight}. ${from} A place never goes back: the network says how far it moves on.`;
+}
+
 const WHY = `Surprise is the negative logarithm of a density. A density, unlike a probability, can be above 1, where a point is
   expected within less than the usual step; then its logarithm is positive and the surprise below 0. Only differences count: each nat
   less means that the point was e = 2.7 times as expected. Dashes: one Gaussian for all points, which knows nothing.`;
@@ -136,9 +156,11 @@ function paper(label, height) {
 // A context whose unit is a CSS pixel, on a canvas that is as wide as its place.
 function fresh(canvas, height, width = canvas.parentElement.clientWidth) {
   const dots = window.devicePixelRatio || 1;
-  Object.assign(canvas, { width: Math.round(width * dots), height: Math.round(height * dots) });
-  Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+  const [across, down] = [Math.round(width * dots), Math.round(height * dots)];
   const context = canvas.getContext("2d");
+  if (canvas.width === across && canvas.height === down && context.reset) context.reset(); // cheaper than a new size
+  else Object.assign(canvas, { width: across, height: down });
+  Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
   context.scale(dots, dots);
   Object.assign(context, { lineJoin: "round", lineCap: "round", font: "12px system-ui, sans-serif", textBaseline: "middle" });
   return Object.assign(context, { wide: width, high: height });
@@ -200,12 +222,14 @@ function render({ model, el }) {
   const inkTop = made("canvas", { className: "graves-top", "aria-hidden": "true" });
   const views = paper("surprise, weights of the Gaussians, and the window over the text", 1);
   const viewsTop = made("canvas", { className: "graves-top", "aria-hidden": "true" });
-  const close = paper("the guess at the cursor, enlarged", CLOSE);
+  const few = () => !model.get("parts").includes("nats"); // then the close-up has more room
+  const closeHigh = () => (few() ? CLOSE.large : CLOSE.side);
+  const close = paper("the guess at the cursor, enlarged", closeHigh());
   const play = button("▶", "play or pause (space)", () => (model.get("playing") ? pause() : begin()));
   const time = made("input", { type: "range", min: 1, max: 1, step: 1, "aria-label": "time, in points" });
   const words = made("p", { className: "graves-words", role: "status" });
   const shares = made("div", { className: "graves-shares" });
-  const whatIf = button("What if?", "draw 40 other ways on from the cursor (w)", () => ask({ kind: "branch", at: state.at }, "asking the network for 40 ways on …"));
+  const whatIf = button("What if?", "draw 40 other ways on from the cursor (w)", () => askWhatIf());
   const pen = button("Your pen", "draw the next stroke yourself on the line; the network goes on from it", () => togglePen());
   const tour = button("Tour", "six things to see, in two minutes", () => lead(state.tour === null ? 0 : null));
   const memory = button("Memory", "what the memory cells hold, sorted by what they follow", () =>
@@ -214,15 +238,19 @@ function render({ model, el }) {
   const loop = made("input", { type: "checkbox", onchange: () => set("loop", loop.checked) });
   const speed = made("select", { "aria-label": "speed", onchange: () => set("speed", Number(speed.value)) });
   for (const times of [0.25, 0.5, 1, 2, 4, 8]) speed.append(new Option(`${times} ×`, times));
+  const bias = made("input", { type: "range", min: 0, max: 5, step: 0.1, "aria-label": "bias", oninput: () => setBias(), onchange: () => setBias() });
+  const biasValue = made("output", {});
   const label = (box, text, title) => made("label", { title }, box, ` ${text}`);
   const doing = made("div", { className: "graves-bar" }, whatIf, pen, memory, tour);
+  const biasBar = made("div", { className: "graves-bar" });
+  if (model.get("parts").includes("bias")) biasBar.append(made("label", { title: "0: as it learned to write; larger: neater, since the Gaussians are narrower and the heaviest weigh more" }, "bias ", bias), biasValue);
   const showing = made("div", { className: "graves-bar" }, speed, label(loop, "loop", "play over and over"),
     label(log, "faint ones", "colours of the densities on a logarithmic scale"));
   const taking = made("div", { className: "graves-bar" });
   const stage = made("div", { className: "graves-stage" },
     made("div", { className: "graves-layer" }, ink, inkTop), made("div", { className: "graves-time" }, play, time),
     made("div", { className: "graves-layer" }, views, viewsTop));
-  const side = made("div", { className: "graves-side" }, made("div", {}, close), words, shares, doing, showing, taking);
+  const side = made("div", { className: "graves-side" }, made("div", {}, close), biasBar, words, shares, doing, showing, taking);
   const overview = made("div", { className: "graves-page", role: "group", "aria-label": "lines of the page" });
   const group = made("div", { className: "graves-line", tabIndex: 0, role: "group", "aria-label": "a line, point by point: arrow keys move, with Shift by character" }, stage, side);
   el.append(group, overview);
@@ -241,6 +269,20 @@ function render({ model, el }) {
     tell();
   }
 
+  // At the end of a line there is nothing to choose: ask in its middle.
+  function askWhatIf() {
+    const { line, at } = state;
+    if (at > 0.9 * line.steps) go(line.starts.findLast((start) => start < line.steps / 2) ?? Math.max(line.steps >> 1, 1));
+    ask({ kind: "branch", at: state.at }, "asking the network for 40 ways on …");
+  }
+
+  function setBias() {
+    biasValue.textContent = bias.value;
+    set("bias", Number(bias.value));
+    clearTimeout(patience);
+    patience = setTimeout(() => state.line.bias !== model.get("bias") && news.say({ text: NO_ANSWER }), 8000);
+  }
+
   function togglePen(on = !state.pen) {
     state.pen = on;
     state.strokes = [];
@@ -255,18 +297,22 @@ function render({ model, el }) {
   const across = () => views.clientWidth - LEFT - RIGHT;
   const xOf = (t) => LEFT + ((t - 1) / Math.max(state.line.steps - 1, 1)) * across();
   const stepAt = (x) => Math.min(Math.max(Math.round(((x - LEFT) / across()) * (state.line.steps - 1)) + 1, 1), state.line.steps);
+  const shown = () => model.get("parts").filter((name) => name in VIEWS && (state.line.text.length || !VIEWS[name].ofText));
   const tops = () => {
-    const nats = TITLE;
-    const weights = nats + HIGH.nats + TITLE;
-    const letters = weights + HIGH.weights + TITLE;
-    return { nats, weights, letters, text: letters + HIGH.letters, end: letters + HIGH.letters + HIGH.text };
+    const found = {};
+    let y = 0;
+    for (const name of shown()) {
+      found[name] = y + TITLE;
+      y += TITLE + HIGH[name];
+    }
+    return { ...found, text: y, end: y + (state.line.text.length ? HIGH.text : 0) };
   };
 
   // What of the paper is shown: all of it, or what is around the cursor if that would be too small.
   function inkBox(context) {
     const { left, top, width, height } = state.line.density;
     const least = model.get("branches").length ? 70 : 9; // pixels for a letter
-    const wide = (context.wide * state.line.letter) / least;
+    const wide = Math.max((context.wide * state.line.letter) / least, least > 9 ? (height * context.wide) / HIGH.ink : 0);
     if (wide >= width) return [left, top, width, height];
     const [x, y] = state.line.points[state.at];
     const high = Math.min(height, (wide * HIGH.ink) / context.wide);
@@ -291,7 +337,7 @@ function render({ model, el }) {
       return;
     }
     if (!line) return;
-    const frame = (frames.ink = fitted(context, inkBox(context)));
+    const frame = (frames.ink = fitted(context, inkBox(context), 4, TITLE));
     const { left, top, width, height } = line.density;
     const [x, y] = frame.at([left, top]);
     if (line.picture.complete && state.cell === null) context.drawImage(line.picture, x, y, width * frame.scale, height * frame.scale);
@@ -299,23 +345,27 @@ function render({ model, el }) {
     context.lineWidth = 1.2;
     track(context, line.points, frame.at);
     context.globalAlpha = 1;
+    const under = line.bias ? `all that is shown is under bias ${line.bias}` : "";
+    if (state.cell === null) title(context, TITLE, "where each point was expected", [[BLUE, "roughly"], [ORANGE, "precisely"], [null, under]], 4);
     ink.dataset.points = line.points.length;
     ink.setAttribute("aria-label", `the line “${line.text}”, with where each point was expected`);
   }
 
-  function title(context, y, text, key = []) {
+  // A title with its key, as much of it as there is room for.
+  function title(context, y, text, key = [], left = LEFT) {
     context.fillStyle = color();
     context.font = "600 12px system-ui, sans-serif";
-    context.fillText(text, LEFT, y - TITLE / 2);
-    let x = LEFT + context.measureText(text).width + 14;
+    const from = Math.max(Math.min(left, context.wide - context.measureText(text).width), 0);
+    context.fillText(text, from, y - TITLE / 2);
+    let x = from + context.measureText(text).width + 14;
     context.font = "12px system-ui, sans-serif";
     for (const [paint, what] of key) {
-      const wide = context.measureText(what).width + 22;
+      const wide = context.measureText(what).width + (paint ? 13 : 0);
       if (x + wide > context.wide) return;
       if (paint) dot(context, [x + 5, y - TITLE / 2], 4, paint);
       context.fillStyle = color();
       context.fillText(what, x + (paint ? 13 : 0), y - TITLE / 2);
-      x += wide + 6;
+      x += wide + 15;
     }
   }
 
@@ -369,26 +419,62 @@ function render({ model, el }) {
     context.globalAlpha = 1;
   }
 
-  function drawViews() {
-    const top = tops();
-    const context = fresh(views, top.end);
+  function drawWeights(context, top) {
     const { line } = state;
-    if (!line) return;
-    context.globalAlpha = 1;
-    drawNats(context, top.nats);
-    views.dataset.line = line.id;
-    if (state.cells) return drawCells(context, top);
-    title(context, top.weights, "which Gaussians have the guess", [[BLUE, "some"], [ORANGE, "all of it"], [null, `(${line.components.length} of ${line.all} in use)`]]);
-    drawMap(context, top.weights, HIGH.weights, line.weights);
+    title(context, top, "which Gaussians have the guess", [[BLUE, "some"], [ORANGE, "all of it"], [null, `(${line.components.length} of ${line.all} in use)`]]);
+    drawMap(context, top, HIGH.weights, line.weights);
     const row = HIGH.weights / line.components.length;
     const every = Math.ceil(11 / row);
     context.textAlign = "right";
-    line.components.forEach((name, i) => i % every === 0 && context.fillText(`no. ${name}`, LEFT - 6, top.weights + (i + 0.5) * row));
+    line.components.forEach((name, i) => i % every === 0 && context.fillText(`no. ${name}`, LEFT - 6, top + (i + 0.5) * row));
     context.textAlign = "left";
-    if (!line.text.length) return;
-    title(context, top.letters, "which character it looks at", [[null, "the text is below, where it is written; click a letter"]]);
-    drawMap(context, top.letters, HIGH.letters, line.window);
-    drawText(context, top.text);
+  }
+
+  function drawLetters(context, top) {
+    title(context, top, "which character it looks at", [[null, "the text is below, where it is written; click a letter"]]);
+    drawMap(context, top, HIGH.letters, state.line.window);
+  }
+
+  // The window at the cursor over the characters, which have places of their own: each Gaussian a curve, each sum a bar.
+  const letterX = (u) => LEFT + ((u + 0.5) / state.line.text.length) * across();
+  function drawCurves(context, top) {
+    const { line } = state;
+    const all = windowAt(line, step());
+    const [high, one] = [HIGH.curves - HIGH.text, across() / line.text.length];
+    title(context, top, "the window at the cursor, over the text", [[BLUE, "its Gaussians"], [ORANGE, "weight of a character: their sum"]]);
+    const y = scale(context, top, high, [0, line.window_peak]);
+    context.textAlign = "center";
+    [...line.text].forEach((c, u) => {
+      const weight = all.reduce((sum, g) => sum + g.at(u), 0);
+      Object.assign(context, { fillStyle: ORANGE, globalAlpha: 0.55 });
+      context.fillRect(letterX(u) - 0.3 * one, y(weight), 0.6 * one, top + high - y(weight));
+      Object.assign(context, { fillStyle: color(), globalAlpha: 1, font: u === line.letters[step() - 1] ? "700 15px system-ui, sans-serif" : "12px system-ui, sans-serif" });
+      if (one > 6) context.fillText(c === " " ? "␣" : c, letterX(u), top + high + HIGH.text / 2);
+    });
+    Object.assign(context, { textAlign: "left", strokeStyle: BLUE, lineWidth: 1.2, font: "12px system-ui, sans-serif" });
+    for (const g of all) {
+      context.beginPath();
+      for (let x = LEFT; x <= LEFT + across(); x++) context.lineTo(x, y(g.at(((x - LEFT) / across()) * line.text.length - 0.5)));
+      context.stroke();
+      if (g.kappa > -0.5 && g.kappa < line.text.length - 0.5) dot(context, [letterX(g.kappa), y(g.alpha)], 3, BLUE);
+    }
+  }
+
+  const VIEWS = {
+    nats: { draw: drawNats }, weights: { draw: drawWeights }, letters: { draw: drawLetters, ofText: true },
+    curves: { draw: drawCurves, ofText: true, moves: true }, // drawn with the cursor, for it is of one point
+  };
+
+  function drawViews() {
+    const { line } = state;
+    const top = line ? tops() : { end: 1 };
+    const context = fresh(views, top.end);
+    if (!line) return;
+    context.globalAlpha = 1;
+    views.dataset.line = line.id;
+    for (const name of shown()) if (!VIEWS[name].moves && !(state.cells && name !== "nats")) VIEWS[name].draw(context, top[name]);
+    if (state.cells) drawCells(context, top);
+    else if (line.text.length) drawText(context, top.text);
   }
 
   const high = () => HIGH.weights + TITLE + HIGH.letters; // of the memory, which takes the place of two views
@@ -436,7 +522,7 @@ function render({ model, el }) {
   // -- drawing: what moves
   function drawCursor() {
     const { line, at, hover } = state;
-    const [over, onViews] = [fresh(inkTop, HIGH.ink), fresh(viewsTop, tops().end)];
+    const [over, onViews] = [fresh(inkTop, HIGH.ink), fresh(viewsTop, line ? tops().end : 1)];
     if (!line || state.growing) return;
     const frame = frames.ink;
     if (!frame) return;
@@ -449,6 +535,7 @@ function render({ model, el }) {
     for (const stroke of state.strokes) track(over, stroke.map(([x, y]) => [x, y, 0]), frame.at);
     if (state.pick !== null) line.nats.forEach((_, i) => leads(line, i + 1) === state.pick && dot(over, frame.at(line.points[i + 1]), 2.5, ORANGE));
     for (const [t, alpha] of [[at, 1], [hover, 0.6]]) if (t !== null) drawAt(over, onViews, frame, t, alpha);
+    for (const name of shown()) if (VIEWS[name].moves) VIEWS[name].draw(onViews, tops()[name]);
     drawMarks(onViews);
     group.dataset.at = at;
   }
@@ -461,9 +548,10 @@ function render({ model, el }) {
     over.arc(x, y, 6, 0, 7);
     over.stroke();
     onViews.beginPath();
-    for (const [from, high] of [[top.nats, HIGH.nats], [top.weights, HIGH.weights], [top.letters, HIGH.letters]]) {
-      onViews.moveTo(xOf(t), from);
-      onViews.lineTo(xOf(t), from + high);
+    for (const name of shown()) {
+      if (VIEWS[name].moves) continue;
+      onViews.moveTo(xOf(t), top[name]);
+      onViews.lineTo(xOf(t), top[name] + HIGH[name]);
     }
     onViews.stroke();
     over.globalAlpha = onViews.globalAlpha = 1;
@@ -481,10 +569,10 @@ function render({ model, el }) {
     const one = state.cells && high() / state.cells.rows;
     if (one && state.cell !== null) context.strokeRect(LEFT - 2, top.weights + state.cell * one - 1, across() + 4, one + 2);
     const row = HIGH.weights / line.components.length;
-    const i = state.cells ? -1 : line.components.indexOf(state.pick);
+    const i = state.cells || !top.weights ? -1 : line.components.indexOf(state.pick);
     if (i >= 0) context.strokeRect(LEFT - 2, top.weights + i * row - 1, across() + 4, row + 2);
     const told = state.tour === null ? "" : TOUR[state.tour][0];
-    if (told in HIGH) if (told !== "ink") context.strokeRect(2, top[told] - TITLE + 1, context.wide - 4, HIGH[told] + TITLE + (told === "letters" ? HIGH.text : 0));
+    if (told in top) context.strokeRect(2, top[told] - TITLE + 1, context.wide - 4, HIGH[told] + TITLE + (told === "letters" ? HIGH.text : 0));
     ink.parentElement.classList.toggle("graves-told", told === "ink");
     close.parentElement.classList.toggle("graves-told", told === "close");
   }
@@ -508,9 +596,9 @@ function render({ model, el }) {
   }
 
   function drawClose() {
-    const context = fresh(close, CLOSE);
+    const context = fresh(close, closeHigh());
     const { line } = state;
-    if (!line || state.growing) return;
+    if (!line || state.growing || !model.get("parts").includes("close")) return;
     const t = step();
     const [penAt, came] = [line.points[t - 1], line.points[t]];
     const guesses = (line.byStep.get(t) || []).filter((g) => g.weight >= 0.01);
@@ -536,11 +624,11 @@ function render({ model, el }) {
         context.stroke();
       }
     context.globalAlpha = 1;
-    for (const top of [0, CLOSE - 19]) context.clearRect(0, top, context.wide, 19);
+    for (const top of [0, closeHigh() - 19]) context.clearRect(0, top, context.wide, 19);
     context.font = "12px system-ui, sans-serif";
     context.fillStyle = color();
     context.fillText("the guess at the cursor, enlarged", 8, 10);
-    context.fillText("● pen   ✕ where it went   ovals: the guess", 8, CLOSE - 9);
+    context.fillText("● pen   ✕ where it went   ovals: the guess", 8, closeHigh() - 9);
   }
 
   function cross(context, [x, y]) {
@@ -561,8 +649,9 @@ function render({ model, el }) {
     else if (state.growing) words.textContent = "writing …";
     else if (line && state.cells && state.cell !== null) words.textContent = cellWords();
     else if (line && model.get("branches").length) words.replaceChildren(...waysWords());
+    else if (line?.curves) words.textContent = windowSentence(line, t);
     else if (line) words.replaceChildren(`${sentence(line, t)} `, made("span", { className: "graves-why", title: WHY.replace(/\s+/g, " "), tabIndex: 0, role: "note" }, "Why can it be negative?"));
-    const guesses = line && !state.growing ? (line.byStep.get(t) || []).slice(0, 3) : [];
+    const guesses = line && !state.growing ? (line.byStep.get(t) || []).slice(0, few() ? 6 : 3) : [];
     const bar = (name, share, title, act, pressed) => {
       const found = made("button", { type: "button", title, onclick: act, "aria-pressed": pressed }, made("span", {}, name), made("span", {}, percent(share)));
       found.style.setProperty("--share", `${100 * share}%`);
@@ -636,13 +725,19 @@ function render({ model, el }) {
 
   function draw() {
     group.classList.toggle("graves-narrow", el.clientWidth < 760);
+    group.classList.toggle("graves-few", few());
+    close.parentElement.hidden = shares.hidden = !model.get("parts").includes("close");
+    biasBar.hidden = !model.get("parts").includes("bias");
+    if (document.activeElement !== bias) bias.value = model.get("bias");
+    biasValue.textContent = bias.value;
     drawInk();
     drawViews();
     drawMoving();
     for (const control of [play, time, whatIf, pen, tour]) control.disabled = !state.line || Boolean(state.growing);
     memory.disabled = !state.line || Boolean(state.growing);
     memory.setAttribute("aria-pressed", Boolean(state.cells));
-    whatIf.hidden = pen.hidden = memory.hidden = !model.get("asks");
+    whatIf.hidden = pen.hidden = memory.hidden = !model.get("asks") || few();
+    tour.hidden = few();
     speed.value = model.get("speed");
     [loop.checked, log.checked] = [model.get("loop"), model.get("log")];
   }
@@ -730,8 +825,7 @@ function render({ model, el }) {
   function viewUnder(y) {
     const top = tops();
     if (y >= top.text) return "text";
-    for (const name of ["letters", "weights", "nats"]) if (y >= top[name] - TITLE) return name;
-    return "nats";
+    return shown().findLast((name) => y >= top[name] - TITLE);
   }
 
   // A click near a peak means the peak.
@@ -749,6 +843,7 @@ function render({ model, el }) {
   function aimed(x, y) {
     const name = viewUnder(y);
     if (name === "text") return state.line.places[letterAt(x)];
+    if (name === "curves") return state.line.places[Math.min(Math.max(Math.floor(((x - LEFT) / across()) * state.line.text.length), 0), state.line.text.length - 1)];
     return name === "nats" ? peakNear(stepAt(x)) : stepAt(x);
   }
 
@@ -808,8 +903,8 @@ function render({ model, el }) {
   viewsTop.addEventListener("pointermove", (event) => {
     if (!state.line || state.growing) return;
     const [x, y] = placeIn(viewsTop, event);
-    if (held === "views") return go(stepAt(x), false);
-    state.hover = aimed(x, y);
+    if (held === "views") return go(viewUnder(y) === "curves" ? aimed(x, y) : stepAt(x), false);
+    state.hover = viewUnder(y) === "curves" ? null : aimed(x, y); // else the curves would flee from the pointer
     drawMoving();
   });
   for (const layer of [inkTop, viewsTop]) {
@@ -946,8 +1041,14 @@ function render({ model, el }) {
     Object.assign(state, { cell: null, note: null, cells: state.line && unpackCells(model.get("cells"), state.line.steps) });
     draw();
   };
+  const picker = made("input", { type: "file", accept: ".json,application/json", hidden: true, "aria-hidden": "true", tabIndex: -1, onchange: async () => {
+    const [file] = picker.files;
+    if (file) ask({ kind: "open", text: await file.text() });
+    picker.value = "";
+  } });
   function offer() {
-    taking.replaceChildren(...model.get("files").map(([kind, label, tip]) => button(label, tip, () => ask({ kind: "file", file: kind }))));
+    const take = (kind) => (kind === "open" ? picker.click() : ask({ kind: "file", file: kind }));
+    taking.replaceChildren(...model.get("files").map(([kind, label, tip]) => button(label, tip, () => take(kind))), picker);
   }
   const heard = { "change:line": load, "change:at": follow, "change:branches": ways, "change:cells": remembered, "change:playing": run, "change:files": offer,
     "change:page": drawPage, "change:row": drawPage, "msg:custom": hear };
@@ -962,7 +1063,7 @@ function render({ model, el }) {
   theme.observe(document.body, { attributeFilter: ["data-jp-theme-name", "data-theme", "class"] });
   offer();
   load();
-  el.gravesLine = () => state; // what is shown, for who tests it
+  Object.assign(el, { gravesLine: () => state, gravesFrames: () => frames }); // what is shown and where, for who tests it
   return () => {
     watch.disconnect();
     theme.disconnect();
