@@ -241,7 +241,7 @@ def beside(
     over: bool,  # across the letter, and no larger, or to its right
 ) -> tuple[np.ndarray, ...]:  # of the other
     "The second part of a character of two."
-    letter, own = np.concatenate(strokes), np.concatenate(other)
+    letter = np.concatenate(strokes)
     if not over:
         return tuple(s + np.float32([letter[:, 0].max() - 0.1, 0]) for s in other)
     size = 1.3 * np.ptp(letter, axis=0)
