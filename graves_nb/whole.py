@@ -11,6 +11,7 @@ import weakref
 from decimal import Decimal
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -60,19 +61,31 @@ class WholeWeights(NamedTuple):
     bias: Tensor  # int32, of the output
 
 
-def _even(w: Tensor, blocks: int) -> Tensor:
+def _plain(w: Tensor) -> np.ndarray:
+    "Weights in double precision. NumPy has no threads, so that what follows also works in a forked process."
+    return w.detach().cpu().numpy().astype(np.float64)
+
+
+def _even(w: np.ndarray, blocks: int) -> np.ndarray:
     "The last dimension, of so many blocks, with a zero at the end of each block if that makes it even."
     parts = w.reshape(*w.shape[:-1], blocks, -1)
-    return nn.functional.pad(parts, (0, parts.shape[-1] % 2)).flatten(-2)
+    padded = np.pad(parts, [(0, 0)] * (parts.ndim - 1) + [(0, parts.shape[-1] % 2)])
+    return padded.reshape(*w.shape[:-1], -1)
 
 
 def _parts(network):
     "Matrices, what symbols add to gates, peepholes and bias, in double precision; the number of cells is even."
     size, layers, out = network.config.input_size, network.layers, network.output
-    weights = [torch.cat([w.weight_ih[:, size:], w.weight_hh], 1).double() for w in layers]
-    weights = [_even(_even(w, 1 + (i > 0)).t(), 4).t() for i, w in enumerate(weights)] + [_even(out.weight.double() * LOG2_E, len(layers))]
-    tables = [_even(nn.functional.pad(w.weight_ih[:, :size].t().double(), (0, 0, 0, 1)) + w.bias.double(), 4) for w in layers]
-    return weights, tables, [_even(w.peephole.double(), 1) for w in layers], out.bias.double() * LOG2_E
+    inputs = [_plain(w.weight_ih) for w in layers]
+    weights = [np.concatenate([w[:, size:], _plain(layer.weight_hh)], 1) for w, layer in zip(inputs, layers, strict=True)]
+    weights = [_even(_even(w, 1 + (i > 0)).T, 4).T for i, w in enumerate(weights)] + [_even(_plain(out.weight) * LOG2_E, len(layers))]
+    tables = [_even(np.pad(w[:, :size].T, [(0, 1), (0, 0)]) + _plain(layer.bias), 4) for w, layer in zip(inputs, layers, strict=True)]
+    return weights, tables, [_even(_plain(w.peephole), 1) for w in layers], _plain(out.bias) * LOG2_E
+
+
+def _as_tensor(values: np.ndarray, kind: type) -> Tensor:
+    "Whole numbers as a tensor of its own memory."
+    return torch.from_numpy(np.ascontiguousarray(values, kind))
 
 # %% ../nbs/37_whole.ipynb #ab2d42d7
 @torch.no_grad()
@@ -80,15 +93,15 @@ def whole_weights(
     network: nn.Module,
 ) -> WholeWeights:
     "A network's weights, rounded as finely as sums allow."
-    weights, tables, peepholes, bias = (map_cpu(part) for part in _parts(network))
+    weights, tables, peepholes, bias = _parts(network)
     for bits in range(14, 5, -1):
         small = [(w * 2**bits).round() for w in weights]
         wide = [(t * 2 ** (bits + OUTPUT_BITS)).round() for t in (*tables, bias)]
-        sums = [w.abs().sum(1).max() * 2**OUTPUT_BITS + t.abs().max() for w, t in zip(small, wide, strict=True)]
-        if max(w.abs().max() for w in small) < 2**15 and max(sums) < 2**31 - 2**24:
-            *wide, bias = [t.int().contiguous() for t in wide]
-            held = [(p * 2**11).round().clamp(-32767, 32767).int().contiguous() for p in peepholes]
-            return WholeWeights(bits + OUTPUT_BITS - 16, [w.short().contiguous() for w in small], wide, held, bias)
+        sums = [abs(w).sum(1).max() * 2**OUTPUT_BITS + abs(t).max() for w, t in zip(small, wide, strict=True)]
+        if max(abs(w).max() for w in small) < 2**15 and max(sums) < 2**31 - 2**24:
+            *wide, bias = [_as_tensor(t, np.int32) for t in wide]
+            held = [_as_tensor((p * 2**11).round().clip(-32767, 32767), np.int32) for p in peepholes]
+            return WholeWeights(bits + OUTPUT_BITS - 16, [_as_tensor(w, np.int16) for w in small], wide, held, bias)
     raise ValueError("the network's weights are too large for sums of whole numbers")
 
 
@@ -101,11 +114,6 @@ def whole_weights_once(network: nn.Module) -> WholeWeights:
     if network not in _kept or _kept[network][0] != version:
         _kept[network] = version, whole_weights(network)
     return _kept[network][1]
-
-
-def map_cpu(part):
-    "On the processor, a tensor or a list of them."
-    return part.cpu() if isinstance(part, Tensor) else [w.cpu() for w in part]
 
 # %% ../nbs/37_whole.ipynb #c4a4e5db
 def _times(x, c):

@@ -21,6 +21,8 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+import torch
+
 os.environ["TQDM_DISABLE"] = "1"
 
 SECONDS = 2  # of the processor, for one input
@@ -137,6 +139,7 @@ def work(pipe, plan: Sequence[tuple[str, int]], seed: int, folder: Path) -> None
     be_strict()
     room = memory("VmSize") + ROOM
     resource.setrlimit(resource.RLIMIT_AS, (room, room))
+    torch.set_num_threads(1)  # torch's own threads do not survive a fork
     for name, number in plan:
         pipe.send((name, number))
         pipe.send(attempt(FAMILIES[name], seed, number, folder)[0])

@@ -6,6 +6,7 @@ import math
 import random
 import struct
 import tracemalloc
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -215,3 +216,20 @@ def test_weights_too_large_for_whole_numbers_are_read_in_floating_point(model):
         large.network.output.weight.fill_(1e4)
     packed = compress(b"a" * 2000, large)
     assert "numbers" not in read_header(packed)[0] and decompress(packed, large) == b"a" * 2000
+
+
+def compressed_in_a_child(pipe, data, model):
+    pipe.send(compress(data, model))
+
+
+def test_a_forked_process_compresses_too():
+    model, data = load_model("wiki"), b"once more unto the breach " * 4
+    whole = compress(data, model)
+    torch.rand(1000, 1000).abs().sum()  # by the threads of torch's that a fork loses
+    here, there = get_context("fork").Pipe(duplex=False)
+    child = get_context("fork").Process(
+        target=compressed_in_a_child, args=(there, data, load_model("wiki")), daemon=True
+    )
+    child.start()
+    assert here.poll(60) and here.recv() == whole
+    child.join()
