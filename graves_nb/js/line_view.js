@@ -265,7 +265,11 @@ function render({ model, el }) {
     state.note = meanwhile || null;
     clearTimeout(patience);
     if (meanwhile) patience = setTimeout(() => state.note === meanwhile && news.say({ text: NO_ANSWER }), 8000);
-    model.send(message);
+    try {
+      model.send(message);
+    } catch {
+      if (meanwhile) news.say({ text: NO_ANSWER });  // the kernel has gone, and with it the way to it
+    }
     tell();
   }
 
