@@ -39,8 +39,9 @@ def figure(path: str, way: str, form: str) -> str:
 @functools.cache
 def tables() -> str:
     "The paper's tables beside ours, from the results in the package."
+    from graves_nb.recipes import read_results
     from graves_nb.tables import TABLES as numbers
-    from graves_nb.tables import read_results, table_markdown
+    from graves_nb.tables import table_markdown
 
     return "".join(f"{table_markdown(number, read_results())}\n\n" for number in numbers)
 

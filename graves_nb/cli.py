@@ -871,12 +871,12 @@ def data(
 ) -> None:
     "What a data folder holds, counted, what had to be left out, and whether figures can be set beside the paper's."
     from graves_nb.collections import open_collection
-    from graves_nb.tables import PAPER_DATA, data_verdict
+    from graves_nb.tables import data_verdict, paper_counts
 
     collection = open_collection(folder)
     for line in collection.summary():
         typer.echo(line)
-    if collection.name in PAPER_DATA:
+    if paper_counts(collection.name):
         typer.echo(data_verdict(collection))
 
 # %% ../nbs/71_cli.ipynb #52-019-2
@@ -910,7 +910,8 @@ def tables(
     device: Annotated[str | None, typer.Option(help="with --run: cpu, cuda, cuda:1, mps")] = None,
 ) -> None:
     "The rows of the paper's tables beside ours: figures, data, time, command."
-    from graves_nb.tables import TABLES, read_results, run_table, table_text
+    from graves_nb.recipes import read_results
+    from graves_nb.tables import TABLES, run_table, table_text
 
     which = [table] if table else list(TABLES)
     if run:

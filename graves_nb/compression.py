@@ -27,7 +27,8 @@ from .contracts import BACKENDS, config_dict, find_backend, only_backends
 from .corpus import NULL, TextPiece
 from .model import TextModel
 from .native import flush_denormals
-from .whole import WholeReader, whole_weights_once
+from .drawing_c import pack_once
+from .whole import WholeReader, whole_weights
 from .batches import read_piece
 from .dynamic import Dynamic, adapting
 
@@ -116,7 +117,7 @@ def reads_whole(
 ) -> bool:
     "Whether the model's network can be read in whole numbers."
     try:
-        return WholeReader.knows(model.network) and bool(whole_weights_once(model.network))
+        return WholeReader.knows(model.network) and bool(pack_once(model.network, whole_weights))
     except ValueError:  # weights too large
         return False
 

@@ -8,6 +8,7 @@ __all__ = ['draw_in_c', 'draw_text_in_c']
 # %% ../nbs/32_drawing_c.ipynb #7e16716b
 import ctypes
 import weakref
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +37,7 @@ class _Network(ctypes.Structure):
     ]
 
 
-def _pointers(tensors):
+def pointers_to(tensors):
     "An array of their addresses."
     return (ctypes.c_void_p * len(tensors))(*(t.data_ptr() for t in tensors))
 
@@ -56,16 +57,16 @@ class _Packed:
         sizes = (0, 0) if window is None else (window.n_symbols, window.n_gaussians)
         self.struct = _Network(
             len(layers), network.config.hidden_size, *sizes, network.config.n_mixtures, native.KINDS[dtype],
-            *(_pointers(t) for t in (self.weights, self.biases, self.peepholes)), *(w.data_ptr() for w in self.window),
+            *(pointers_to(t) for t in (self.weights, self.biases, self.peepholes)), *(w.data_ptr() for w in self.window),
         )  # fmt: skip
 
 # %% ../nbs/32_drawing_c.ipynb #17-020
 _packed = weakref.WeakKeyDictionary()
 
 
-def _pack_once(
+def pack_once(
     network: nn.Module,
-    pack: type = _Packed,  # what makes them of a network
+    pack: Callable = _Packed,  # what makes them of a network
 ):
     "The network's packed weights, made anew if they have changed."
     version = [pack, *((p.data_ptr(), p._version) for p in network.parameters())]
@@ -84,7 +85,7 @@ def draw_in_c(
     text: TextBatch | None = None,  # of each line, for a network that reads one
 ) -> Drawn:
     "`draw_points_plain` in one call; the input has been checked."
-    packed, (lines, steps, _) = _pack_once(network), draws.shape
+    packed, (lines, steps, _) = pack_once(network), draws.shape
     net, new = packed.struct, x.new_empty
     x, draws = x.clone(memory_format=torch.contiguous_format), draws.to(x.dtype).contiguous()
     h, c = (torch.stack(part, dim=1) for part in zip(*state.layers, strict=True))
@@ -130,7 +131,7 @@ class _PackedText:
         self.weights = [native.pack(w, dtype) for w in weights]
         self.tables = [(layer.weight_ih[:, :symbols].t() + layer.bias).contiguous() for layer in layers]
         self.peepholes, self.bias = [layer.peephole.clone() for layer in layers], out.bias.clone()
-        pointers = (_pointers(t) for t in (self.weights, self.tables, self.peepholes))
+        pointers = (pointers_to(t) for t in (self.weights, self.tables, self.peepholes))
         sizes = len(layers), network.config.hidden_size, symbols, native.KINDS[dtype]
         self.struct = _TextNetwork(*sizes, *pointers, self.bias.data_ptr())
 
@@ -146,7 +147,7 @@ def draw_text_in_c(
     top_p: float | None = None,  # only of the likeliest symbols that share this much of the probability
 ) -> tuple[Tensor, Tensor, tuple]:  # symbols (texts, steps); outputs and state after them
     "The next symbols of some texts, in one call."
-    packed, (texts, steps, size) = _pack_once(network, _PackedText), draws.shape
+    packed, (texts, steps, size) = pack_once(network, _PackedText), draws.shape
     y, draws, symbols = y.clone(memory_format=torch.contiguous_format), draws.contiguous(), torch.empty(texts, steps, dtype=torch.long)
     h, c = (torch.stack(part, dim=1) for part in zip(*state.layers, strict=True))
     limits = float(1 + bias), size if top_k is None else min(top_k, size), 1.0 if top_p is None else float(top_p)

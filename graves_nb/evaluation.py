@@ -199,11 +199,9 @@ def choose_rate(
     symbols: Symbols,  # of held-out text that is not the one to be evaluated
     end: int | None = None,  # the symbol that ends a sentence, where each sentence is a sequence
     rates: Sequence[float] = RATES,  # to choose from
-    limit: int = 50_000,  # symbols that are read, from the first on
 ) -> float:
     "The learning rate of dynamic evaluation under which some text costs least."
-    part = Symbols(symbols.raw[:limit], symbols.table)
-    costs = [evaluate(model, part, dynamic=Dynamic("sgd", rate), end=end).nats for rate in rates]
+    costs = [evaluate(model, symbols, dynamic=Dynamic("sgd", rate), end=end).nats for rate in rates]
     return rates[int(np.argmin(np.nan_to_num(costs, nan=np.inf)))]
 
 # %% ../nbs/46_evaluation.ipynb #30-014

@@ -7,7 +7,7 @@ __all__ = ['FORMAT_VERSION', 'KINDS', 'ModelFileError', 'Model', 'InkModel', 'Te
 
 # %% ../nbs/27_model.ipynb #16-002
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
@@ -267,16 +267,24 @@ def load_file(
         return model_of(meta, {name: file.get_tensor(name).float() for name in names})
 
 # %% ../nbs/27_model.ipynb #16-033
+def _with_text(
+    source: InkModel,  # a synthesis model
+    columns: Callable[[str, Tensor], Tensor],  # of a matrix, by its name and the columns that read the text: those in their place
+) -> dict[str, Tensor]:  # by name
+    "Its weights, with other columns for the text: they stand between the offset and the layer below."
+    text, weights = slice(3, 3 + source.network.config.n_chars), source.network.state_dict()
+    for name in [name for name in weights if name.endswith(".weight_ih")]:
+        before, own, after = weights[name].tensor_split([text.start, text.stop], dim=1)
+        weights[name] = torch.cat([before, columns(name, own), after], dim=1)
+    return weights
+
+
 def _without_text(
     source: InkModel,  # a synthesis model
 ) -> dict[str, Tensor]:  # by the names of a prediction network
     "Its weights, without the window and the columns that read it."
-    text = slice(3, 3 + source.network.config.n_chars)
-    weights = {name: w for name, w in source.network.state_dict().items() if not name.startswith("window.")}
-    for name, w in weights.items():
-        if name.endswith(".weight_ih"):
-            weights[name] = torch.cat([w[:, : text.start], w[:, text.stop :]], dim=1)
-    return weights
+    weights = _with_text(source, lambda name, text: text[:, :0])
+    return {name: w for name, w in weights.items() if not name.startswith("window.")}
 
 # %% ../nbs/27_model.ipynb #16-034
 def transfer(
@@ -311,11 +319,10 @@ def widen(
     parts = [c if c in known.symbols else parts_of(c)[0][:1] for c in alphabet.symbols]
     rows = [known.symbols.find(c) if c else -1 for c in parts]
     network = type(source.network)(replace(source.network.config, n_chars=len(alphabet)))
-    text = slice(3, 3 + len(known))
-    weights = {name: w.clone() for name, w in source.network.state_dict().items()}
-    for name, own in network.state_dict().items():
-        if name.endswith(".weight_ih"):
-            middle = torch.stack([weights[name][:, 3 + row] if row >= 0 else own[:, 3 + i] for i, row in enumerate(rows)], dim=1)
-            weights[name] = torch.cat([weights[name][:, : text.start], middle, weights[name][:, text.stop :]], dim=1)
-    network.load_state_dict(weights)
+    new = network.state_dict()
+
+    def columns(name, text):
+        return torch.stack([text[:, row] if row >= 0 else new[name][:, 3 + i] for i, row in enumerate(rows)], dim=1)
+
+    network.load_state_dict(_with_text(source, columns))
     return InkModel(network, alphabet, source.scaler, dict(source.info))

@@ -15,6 +15,20 @@ from torch import Tensor, nn
 
 # %% ../nbs/40_noise.ipynb #20-005
 @contextlib.contextmanager
+def restored(
+    weights: Sequence[Tensor],  # may be changed in place
+) -> Iterator[None]:
+    "Weights are afterwards to the bit what they were before."
+    before = [w.detach().clone() for w in weights]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for w, old in zip(weights, before, strict=True):
+                w.copy_(old)
+
+# %% ../nbs/40_noise.ipynb #b68da952
+@contextlib.contextmanager
 def noisy_weights(
     network: nn.Module,  # whose weights are moved
     stds: Sequence[Tensor | float],  # standard deviation of the noise of each parameter, as its shape or one number
@@ -22,17 +36,12 @@ def noisy_weights(
 ) -> Iterator[list[Tensor]]:  # the draw, standard normal, of the shapes of the parameters
     "Noise on the weights of a network, while the context lasts."
     weights = list(network.parameters())
-    means = [w.detach().clone() for w in weights]
-    try:
+    with restored(weights):
         with torch.no_grad():
             draw = [torch.randn(w.shape, generator=generator).to(w) for w in weights]
             for w, noise, std in zip(weights, draw, stds, strict=True):
                 w.addcmul_(noise, torch.as_tensor(std).to(w))
         yield draw
-    finally:
-        with torch.no_grad():
-            for w, mean in zip(weights, means, strict=True):
-                w.copy_(mean)
 
 # %% ../nbs/40_noise.ipynb #20-007
 class WeightNoise(nn.Module):
@@ -203,14 +212,11 @@ class UnitDropout:
         "The network without some of its units, while the context lasts; gradients are then those of the weights as they were."
         size, weights = self.network.config.hidden_size, list({id(w): w for w, _, _ in self.places}.values())
         kept = (torch.rand(len(self.network.layers), size, generator=generator) >= self.rate) / (1 - self.rate)
-        before = [w.detach().clone() for w in weights]
         try:
-            scale_columns([(w[:, start : start + size], kept[n]) for w, start, n in self.places])
-            yield
+            with restored(weights):
+                scale_columns([(w[:, start : start + size], kept[n]) for w, start, n in self.places])
+                yield
         finally:
-            with torch.no_grad():
-                for w, old in zip(weights, before, strict=True):
-                    w.copy_(old)
             scale_columns([(w.grad[:, start : start + size], kept[n]) for w, start, n in self.places if w.grad is not None])
 
 # %% ../nbs/40_noise.ipynb #90ab0731

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from .noise import restored
+
 # %% ../nbs/41_optim.ipynb #21-009
 class GravesRMSprop(torch.optim.Optimizer):
     "RMSProp as in (38)-(45): centred, with momentum, the epsilon within the root."
@@ -207,13 +209,10 @@ class WeightAverage:
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
         "The network with the mean for its weights, while the context lasts; before the first update with its own."
-        weights = list(self.network.parameters())
-        own = [w.detach().clone() for w in weights] if self.means else []
-        put_weights(weights, self.means)
-        try:
+        weights = list(self.network.parameters()) if self.means else []
+        with restored(weights):
+            put_weights(weights, self.means)
             yield
-        finally:
-            put_weights(weights, own)
 
     def state(self) -> dict:
         "What a checkpoint keeps of it."
@@ -232,8 +231,8 @@ class WeightAverage:
 @torch.no_grad()
 def put_weights(
     weights: list[Tensor],
-    values: list[Tensor],  # as many, of the same shapes; none leaves the weights as they are
+    values: list[Tensor],  # as many, of the same shapes
 ) -> None:
     "Give weights other values."
-    for weight, value in zip(weights, values, strict=bool(values)):
+    for weight, value in zip(weights, values, strict=True):
         weight.copy_(value)

@@ -640,9 +640,11 @@ def draw_symbols(
     read = torch.tensor([NULL, *model.vocabulary.encode(prime).tolist()], device=device)[:, None]
     y, state, _ = network(read)
     y, state = map_state(lambda part: part.repeat(len(seeds), *[1] * (part.dim() - 1)), (y[-1], state))
-    yield from (_symbols_plain if find_backend(y, network, *network.layers, head) is None else _symbols_fast)(
-        network, state, y, generators, bias, choice
-    )
+    fast = find_backend(y, network, *network.layers, head)
+    if fast is None:
+        yield from _symbols_plain(network, state, y, generators, bias, choice)
+    else:
+        yield from _symbols_fast(fast.draw_text, network, state, y, generators, bias, choice)
 
 
 def _symbols_plain(network, state, y, generators, bias, choice):
@@ -657,12 +659,11 @@ def _symbols_plain(network, state, y, generators, bias, choice):
         y, state, _ = network.step(symbols, state)
 
 
-def _symbols_fast(network, state, y, generators, bias, choice):
+def _symbols_fast(draw_text, network, state, y, generators, bias, choice):
     "Some steps a call."
-    fast = find_backend(y, network, *network.layers, network.head)
     while True:
         draws = _draws_of(network.head, generators)
-        symbols, y, state = fast.draw_text(network, state, y, draws, bias, top_k=choice.top_k, top_p=choice.top_p)
+        symbols, y, state = draw_text(network, state, y, draws, bias, top_k=choice.top_k, top_p=choice.top_p)
         yield from symbols.unbind(1)
 
 

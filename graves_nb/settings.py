@@ -68,7 +68,7 @@ def make_stages(
     if wanted and not words:
         raise ValueError(
             f"{recipe.name} needs single words, and the data has none: "
-            "use UNIPEN, or another recipe, or --set word_fraction=0 --set composed=0"
+            "use UNIPEN, or another recipe, or --set word_fraction=0 --set composed=0" + " --set spelled=0" * (data.spelled > 0)
         )
     glyphs = usable_inks(data, collection.characters(collection.train_split), alphabet) if data.spelled else []
     if data.spelled and not glyphs:
@@ -94,9 +94,12 @@ def untrained_ink_model(
     check_older(recipe, older)
     alphabet, other = recipe.alphabet, getattr(older, "alphabet", None)
     if alphabet and other and alphabet != other:
-        if set(other.symbols) - set(alphabet.symbols) or other.fold or alphabet.fold:
-            raise ValueError(f"cannot start from {recipe.init_from}: its alphabet is not that of {recipe.name}; replace(recipe, alphabet=...)")
-        older = widen(older, alphabet)
+        try:
+            older = widen(older, alphabet)
+        except ValueError as error:
+            raise ValueError(
+                f"cannot start from {recipe.init_from}: its alphabet is not that of {recipe.name}; replace(recipe, alphabet=...)"
+            ) from error
     if older is None:
         lines = usable_inks(recipe.data, collection.split(collection.train_split), alphabet)
         scaler = OffsetScaler.fit([ink.offsets() for ink in lines])

@@ -14,7 +14,7 @@ import itertools
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -339,16 +339,23 @@ def split_lines(
     return lines
 
 # %% ../nbs/15_unipen.ipynb #4d0d072b
+def by_pen(
+    segments: Iterable[Segment],  # of all pens
+) -> dict[str, list[Segment]]:
+    "The segments of each pen whose labels are of use."
+    found = defaultdict(list)
+    for s in segments:
+        if not fault_of_label(s):
+            found[s.pen].append(s)
+    return found
+
+# %% ../nbs/15_unipen.ipynb #b4dc3af2
 def measure_hands(
     segments: Sequence[Segment],  # of all pens and levels
 ) -> dict[str, Hand]:  # by pen; writers of fewer than eight characters are missing
     "The hand of every pen, from its segments of one line."
-    by_pen = defaultdict(list)
-    for s in segments:
-        if len(s.text) > 1 and not fault_of_label(s):
-            by_pen[s.pen].append(s)
     hands = {}
-    for pen, group in by_pen.items():
+    for pen, group in by_pen(s for s in segments if len(s.text) > 1).items():
         if sum(len(s.text) for s in group) >= 8:
             unit = measure_hand(group).unit
             single = [s for s in group if not len(line_starts(s.strokes, unit))]
@@ -382,27 +389,33 @@ class Builder:
     ) -> list[Ink]:
         "All good ink of a level."
         inks, seen = [], set()
-        hands = self.glyph_hands if level == "character" else self.hands
+        hands = self._hands(level)
         for s in progress(self.segments[level], f"measuring {level}s"):
             ink = b"".join(x.tobytes() for x in s.strokes)
             fault = fault_of_label(s) or ("duplicate" if ink in seen else "")
             seen.add(ink)
             if not fault and s.pen not in hands:
                 fault = "too little by this writer"
-            pieces = [] if fault else [s] if level == "character" else self._pieces(s, level)
+            pieces = [] if fault else self._pieces(s, level)
             if not pieces:
                 self.dropped[level].append((fault or "more than one line", s))
             inks += [i for p in pieces if (i := self._finish(p, level))]
         return inks
 
+    def _hands(self, level: str) -> dict[str, Hand]:
+        "By pen; single characters have a size of their own."
+        return self.glyph_hands if level == "character" else self.hands
+
     def _pieces(self, s: Segment, level: str) -> list[Segment]:
         "The lines a segment stands on, spelled as written; none if they cannot be told apart."
+        if level == "character":
+            return [s]
         return lines_of(s, self.words.inside(s) if level == "line" else [], self.hands[s.pen],
                         self.gaps.get(s.pen, 0.8), level == "line" and s.source in TOKENISED)
 
     def _finish(self, s: Segment, level: str) -> Ink | None:
         "Ink of a single line, or of a character, if it keeps the rules."
-        hand = (self.glyph_hands if level == "character" else self.hands)[s.pen]
+        hand = self._hands(level)[s.pen]
         s = replace(s, strokes=tuple(despike(x, hand.unit) for x in s.strokes))
         fault = fault_of_character(s, hand) if level == "character" else fault_of_ink(s, hand, self.rules)
         if fault:
@@ -415,11 +428,7 @@ def hands_of_glyphs(
     characters: Sequence[Segment],  # of all pens
 ) -> dict[str, Hand]:  # by pen; pens of too few characters are missing
     "The hand of every pen, from its single characters."
-    by_pen = defaultdict(list)
-    for s in characters:
-        if not fault_of_label(s):
-            by_pen[s.pen].append(s)
-    return {pen: hand for pen, group in by_pen.items() if (hand := measure_glyphs(group)) is not None}
+    return {pen: hand for pen, group in by_pen(characters).items() if (hand := measure_glyphs(group)) is not None}
 
 
 def fault_of_character(

@@ -7,7 +7,6 @@ __all__ = ['WholeReader']
 
 # %% ../nbs/37_whole.ipynb #cf95c3d1
 import ctypes
-import weakref
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from . import native
+from .drawing_c import pack_once, pointers_to
 
 # %% ../nbs/37_whole.ipynb #de9e23f4
 REACH, OUTPUT_BITS = 11, 11  # where the logistic function is 0 or 1 to 16 bits; bits of a cell's output
@@ -104,17 +104,6 @@ def whole_weights(
             return WholeWeights(bits + OUTPUT_BITS - 16, [_as_tensor(w, np.int16) for w in small], wide, held, bias)
     raise ValueError("the network's weights are too large for sums of whole numbers")
 
-
-_kept = weakref.WeakKeyDictionary()
-
-
-def whole_weights_once(network: nn.Module) -> WholeWeights:
-    "The same, made anew only if the weights have changed."
-    version = [(p.data_ptr(), p._version) for p in network.parameters()]
-    if network not in _kept or _kept[network][0] != version:
-        _kept[network] = version, whole_weights(network)
-    return _kept[network][1]
-
 # %% ../nbs/37_whole.ipynb #c4a4e5db
 def _times(x, c):
     "x times a Q16, by parts, as 32 bits hold it."
@@ -164,10 +153,6 @@ def _packed(weight):
     native.call("pack_whole", *weight.shape, weight, panels)
     return panels
 
-
-def _pointers(tensors):
-    return (ctypes.c_void_p * len(tensors))(*(t.data_ptr() for t in tensors))
-
 # %% ../nbs/37_whole.ipynb #db207c2b
 class WholeReader:
     "Goes through texts side by side, in whole numbers."
@@ -177,7 +162,7 @@ class WholeReader:
         network: nn.Module,  # of symbols, with a softmax head: see `WholeReader.knows`
         texts: int,  # side by side
     ):
-        self.net, self.curve, self.powers = whole_weights_once(network), logistic_curve(), powers_of_2()
+        self.net, self.curve, self.powers = pack_once(network, whole_weights), logistic_curve(), powers_of_2()
         layers, cells = len(self.net.tables), self.net.tables[0].shape[1] // 4
         self.h = torch.zeros(texts, layers, cells, dtype=torch.int16)
         self.c = torch.zeros(texts, layers, cells, dtype=torch.int32)
@@ -186,7 +171,7 @@ class WholeReader:
             self.factors = [w.t().double() for w in self.net.weights]
         else:
             self.packed = [_packed(w) for w in self.net.weights]
-            pointers = (_pointers(part) for part in (self.packed, self.net.tables, self.net.peepholes))
+            pointers = (pointers_to(part) for part in (self.packed, self.net.tables, self.net.peepholes))
             last = (t.data_ptr() for t in (self.net.bias, self.curve, self.powers))
             self.struct = _WholeNetwork(layers, cells, len(self.net.bias), self.net.shift, *pointers, *last)
 

@@ -9,7 +9,7 @@ from graves_nb import native
 from graves_nb.alphabet import TextBatch
 from graves_nb.contracts import map_state, only_backends
 from graves_nb.drawing import draw_points, draw_points_plain
-from graves_nb.drawing_c import _pack_once
+from graves_nb.drawing_c import pack_once
 from graves_nb.mixture import random_draws
 from graves_nb.native import KINDS
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
@@ -65,7 +65,7 @@ def test_compiled_equals_plain(kind, lines, steps, cells, layers, mixtures, half
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
     if kind == "synthesis":
         assert torch.equal(ours.finished, plain.finished)
-    assert _pack_once(network).struct.kind == KINDS[torch.float16 if half else torch.float32]
+    assert pack_once(network).struct.kind == KINDS[torch.float16 if half else torch.float32]
 
 
 @needs_compiler

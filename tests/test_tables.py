@@ -9,13 +9,13 @@ from graves_nb import tables
 from graves_nb.cli import app
 from graves_nb.collections import Collection
 from graves_nb.pretrained import load_model
+from graves_nb.recipes import read_results
 from graves_nb.rows import RECIPES
 from graves_nb.tables import (
     BEFORE,
     PAPER_DATA,
     TABLES,
     data_verdict,
-    read_results,
     result_faults,
     results_of,
     rows_of,
