@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import nbformat
+import zmq
 from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
@@ -65,6 +66,22 @@ class Stalled(NotebookError):
     "A notebook took too long, or its kernel died."
 
 
+async def run_cells(client: NotebookClient, seconds: float) -> None:
+    "Run all of them; a reply that comes while nbclient sends an Output widget's state wakes nobody, so look for it."
+
+    async def look():
+        while True:
+            await asyncio.sleep(1)
+            if client.kc is not None and client.kc.channels_running:
+                client.kc.shell_channel.socket.get(zmq.EVENTS)  # which reads what has come
+
+    looking = asyncio.create_task(look())
+    try:
+        await asyncio.wait_for(client.async_execute(), seconds)
+    finally:
+        looking.cancel()
+
+
 def executed(path: Path, seconds: float, slow: bool):
     "A notebook with its outputs and the state of its widgets, run in its own folder."
     notebook, started = nbformat.read(path, as_version=4), []
@@ -82,7 +99,7 @@ def executed(path: Path, seconds: float, slow: bool):
     )  # fmt: skip
     try:
         with room:
-            asyncio.run(asyncio.wait_for(client.async_execute(), seconds))
+            asyncio.run(run_cells(client, seconds))
     except CellExecutionError as error:
         raise NotebookError(f"{path.name} failed in this cell:\n\n{error}") from None
     except (TimeoutError, RuntimeError) as error:  # the latter of a kernel that died

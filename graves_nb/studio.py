@@ -188,7 +188,13 @@ def read_presets(
     path: Path = PRESETS,  # JSON; need not be there
 ) -> dict[str, dict]:  # by name
     "The presets that were kept."
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if not isinstance(kept, dict):
+            raise ValueError(f"it holds a {type(kept).__name__}")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no file of presets, names and what each says, in JSON ({error}): mend it or move it away") from error
+    return kept
 
 
 def keep_preset(
@@ -281,9 +287,21 @@ def make_results(
     studio.save_button = button("Save", "write the line to the file: .svg, .png or .inkml", "save")
     studio.saved = Message()
     names = dict(placeholder="a name; or a preset as text", ensure_option=False, continuous_update=False)
-    studio.presets = field(widgets.Combobox, "preset", options=[*read_presets()], **names)
+    studio.presets = field(widgets.Combobox, "preset", **names)
     studio.keep_button = button("Keep", "keep text, hand, bias, seed and other ways on under this name", "bookmark")
     studio.kept = Message()
+    offer_presets(studio)
+
+
+def offer_presets(studio: View) -> dict[str, dict]:
+    "Have the list of presets say which were kept, or say why they cannot be read."
+    try:
+        kept = read_presets()
+    except (ValueError, OSError) as error:
+        studio.kept.tell(str(error))
+        kept = {}
+    studio.presets.options = [*kept]
+    return kept
 
 
 def arranged(
@@ -441,7 +459,7 @@ def bring_back(studio, preset):
 
 def chosen_preset(studio, value):
     "A name that is known brings its line back, as a preset in full does; another name is one to keep."
-    known = read_presets()
+    known = offer_presets(studio)
     if value in known or value.lstrip().startswith("{"):
         bring_back(studio, known.get(value, value))
         studio.presets.value = ""  # so that it can be chosen again
@@ -453,8 +471,13 @@ def keep_line(studio):
     if not name or name.startswith("{"):
         studio.kept.tell("say first what it is to be called")
         return
-    keep_preset(name, studio.preset)
-    studio.presets.options, studio.presets.value = [*read_presets()], ""
+    try:
+        keep_preset(name, studio.preset)
+    except (ValueError, OSError) as error:
+        studio.kept.tell(str(error))
+        return
+    studio.presets.value = ""
+    offer_presets(studio)
     studio.kept.tell(f"kept as {name!r} in {PRESETS}")
 
 

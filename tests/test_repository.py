@@ -44,6 +44,10 @@ def test_notebooks_are_clean_and_short(path):
     assert len(str(outputs)) < 4000
     markdown = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
     assert re.match(r"# \S.*\n+> \S", markdown[0]), "a notebook opens with its title and its promise"
+    levels = [
+        len(found[1]) for text in markdown for found in re.finditer(r"(?m)^(#+) \S", re.sub(r"(?s)```.*?```", "", text))
+    ]
+    assert levels.count(1) == 1 and all(level <= before + 1 for before, level in zip(levels, levels[1:], strict=False))
 
 
 def imports_of(path):

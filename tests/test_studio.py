@@ -189,7 +189,10 @@ def until(made, expression, seconds=30, each=100):
     "Wait until something holds in the kernel."
     end = time.monotonic() + seconds
     while not ask(made, expression):
-        assert time.monotonic() < end, f"after {seconds} s, not yet: {expression}"
+        if time.monotonic() > end:
+            keep_picture(made, "not-yet")
+            said = made.locator(".graves-words").all_inner_texts()
+            raise AssertionError(f"after {seconds} s, not yet: {expression}; the page says {said}")
         made.wait_for_timeout(each)
 
 

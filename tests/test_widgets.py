@@ -1,5 +1,6 @@
 """The widgets without a browser: what they are told, what they do, what they say."""
 
+import html
 import subprocess
 import sys
 
@@ -80,6 +81,24 @@ def test_what_cannot_be_written_is_said(studio, text):
     studio.text.value = "fine"
     settle(studio)
     assert studio.message.value == ""
+
+
+def test_damaged_presets_are_said_and_stay_as_they_are(studio, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for damaged in (b'{"neat": {"text": "ne', b"[]", b"\xff"):
+        (tmp_path / "presets.json").write_bytes(damaged)
+        made = Studio()
+        assert "no file of presets" in made.kept.value and made.presets.options == ()
+        made.close()
+        studio.presets.value = "neat"
+        studio.keep_button.click()
+        assert "mend it or move it away" in studio.kept.value and studio.presets.value == "neat"
+        assert (tmp_path / "presets.json").read_bytes() == damaged
+        studio.presets.value = ""
+    (tmp_path / "presets.json").unlink()
+    studio.presets.value = "neat"
+    studio.keep_button.click()
+    assert "kept as 'neat'" in html.unescape(studio.kept.value) and studio.presets.options == ("neat",)
 
 
 def test_messages_are_next_to_their_buttons(studio):
