@@ -80,6 +80,7 @@ async def run_cells(client: NotebookClient, seconds: float) -> None:
         await asyncio.wait_for(client.async_execute(), seconds)
     finally:
         looking.cancel()
+        await client.km.shutdown_kernel(now=True)
 
 
 def executed(path: Path, seconds: float, slow: bool):
@@ -133,6 +134,9 @@ def execute(paths: list[Path], seconds: float = SECONDS, slow: bool = False) -> 
     places = {path: place_of(path, nbformat.read(path, as_version=4)) for path in paths}
     left = [path for path, place in places.items() if slow or not place.exists()]
     os.environ |= dict(OMP_NUM_THREADS="1", PYDEVD_DISABLE_FILE_VALIDATION="1", PYTHONPATH=str(ROOT))
+    if len(left) == 1:  # no process of its own
+        run(left[0], places[left[0]], seconds, slow)
+        return places
     with (
         ProcessPoolExecutor(TOGETHER, max_tasks_per_child=1) as pool,
         tqdm(total=len(left), desc="notebooks", disable=not left) as bar,

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['EXTENTS', 'USUAL', 'FLAT', 'MARKS', 'LETTERS', 'TURNED', 'FORMS', 'PLACE', 'SIGNS', 'SPANISH', 'KIN', 'ACCENTED',
            'extent_of', 'height_of', 'measure_glyphs', 'fault_of_glyph', 'on_line', 'Mark', 'parts_of', 'accent',
-           'Glyphs', 'expand', 'accented_kin', 'with_accents', 'Setting', 'set_line', 'spell_lines']
+           'Glyphs', 'expand', 'with_accents', 'Setting', 'set_line', 'spell_lines']
 
 # %% ../nbs/19_glyphs.ipynb #be7783e5
 import re
@@ -279,15 +279,9 @@ def expand(
     return [p if p == "<word>" else PLACE.sub(fill, p) for p in pieces if p]
 
 
-def accented_kin() -> dict[str, list[str]]:  # by letter
-    "What a letter may become: itself with a mark, or one that is written with it; ß in the place of s."
-    kin = defaultdict(list)
-    for c in LETTERS:
-        kin["s" if c == "ß" else parts_of(c)[0][0]].append(c)
-    return dict(kin)
-
-
-KIN = accented_kin()
+KIN = defaultdict(list)  # what a letter may become: itself with a mark, or one that is written with it; ß in the place of s
+for c in LETTERS:
+    KIN["s" if c == "ß" else parts_of(c)[0][0]].append(c)
 
 
 def with_accents(
@@ -296,8 +290,7 @@ def with_accents(
     share: float = 0.4,  # of the letters that may have one
 ) -> str:
     "The same text, some of its letters with accents."
-    kin = KIN
-    return "".join(kin[c][rng.integers(len(kin[c]))] if c in kin and rng.random() < share * (0.2 if c == "s" else 1) else c for c in text)
+    return "".join(KIN[c][rng.integers(len(KIN[c]))] if c in KIN and rng.random() < share * (0.2 if c == "s" else 1) else c for c in text)
 
 # %% ../nbs/19_glyphs.ipynb #f2ede951
 @dataclass(frozen=True)

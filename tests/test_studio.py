@@ -155,9 +155,13 @@ NAMELESS = """() => [...document.querySelectorAll(
 RATE = """async () => {
     const canvas = document.querySelector('.graves-player canvas');
     const [frames, begun] = [Number(canvas.dataset.frames), performance.now()];
-    await new Promise((passed) => setTimeout(passed, 1500));
-    return (Number(canvas.dataset.frames) - frames) / (performance.now() - begun) * 1000;
-}"""
+    let [may, end] = [0, begun];
+    while (end - begun < 1500) {
+        end = await new Promise(requestAnimationFrame);
+        may++;
+    }
+    return [Number(canvas.dataset.frames) - frames, may].map((count) => count / (end - begun) * 1000);
+}"""  # frames a second that are drawn, and that the browser has time for
 
 WORK = """(code) => {
     window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute({code, store_history: false});
@@ -239,7 +243,8 @@ def same_as_python(made):
 
 
 def steady_box(made, thing) -> dict:
-    "Where a thing is once it has stopped moving."
+    "Where a thing is once it is in sight and has stopped moving."
+    thing.scroll_into_view_if_needed()
     before, box = None, thing.bounding_box()
     while before != box:
         made.wait_for_timeout(300)
@@ -261,9 +266,7 @@ def draw_on_pad(made, ink):
     "Recorded strokes, by mouse."
     canvas = made.locator(".graves-pad canvas")
     canvas.wait_for()
-    canvas.scroll_into_view_if_needed()
-    made.wait_for_timeout(300)
-    box = canvas.bounding_box()
+    box = steady_box(made, canvas)
     for stroke in ink.strokes:
         (x, y), *rest = (stroke + [box["x"], box["y"]]).tolist()
         made.mouse.move(x, y)
@@ -583,9 +586,9 @@ def test_a_component_notebook_in_a_browser(address, browser):
         made.evaluate(WORK, "time.sleep(2)")  # the kernel has no time for the player
         made.keyboard.press("Enter")
         made.wait_for_timeout(200)
-        before, rate = player_points(made), made.evaluate(RATE)
-        print(f"the player draws {rate:.0f} frames a second while the kernel is busy")
-        assert rate > 25 and player_points(made) > before
+        before, (rate, most) = player_points(made), made.evaluate(RATE)
+        print(f"the player draws {rate:.0f} of {most:.0f} frames a second while the kernel is busy")
+        assert rate > 0.8 * most > 0 and player_points(made) > before
         made.keyboard.press("Enter")
         until(made, "not player.playing and 20 < player.position < len(ink)")
         player.get_by_label("loop").check()

@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 import urllib.request
-from collections import Counter
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -134,35 +133,39 @@ def is_strange(url: str) -> bool:
     return not url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:"))
 
 
-class Files(SimpleHTTPRequestHandler):
-    "Serves a folder as a web host does, what is text and WebAssembly compressed, and counts the bytes."
+def type_of(path: Path) -> str:
+    return mimetypes.guess_type(path)[0] or "application/octet-stream"
 
-    sent = Counter()  # by path
+
+def is_text(path: Path) -> bool:
+    "Whether a web host compresses it: what is text, and WebAssembly."
+    return type_of(path).startswith("text/") or type_of(path).endswith(("javascript", "json", "xml", "wasm"))
+
+
+@functools.cache
+def body(path: Path) -> bytes:
+    "What is sent of a file."
+    return gzip.compress(path.read_bytes(), 6) if is_text(path) else path.read_bytes()
+
+
+class Files(SimpleHTTPRequestHandler):
+    "Serves a folder as a web host does."
 
     def do_GET(self):
         path = Path(self.translate_path(self.path))
         path = path / "index.html" if path.is_dir() else path
         if not path.is_file():
             return self.send_error(404)
-        kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
-        small = kind.startswith("text/") or kind.endswith(("javascript", "json", "xml", "wasm"))
-        body = compressed(path) if small else path.read_bytes()
-        self.sent[self.path.partition("?")[0]] += len(body)
         self.send_response(200)
-        headers = {"Content-Type": kind, "Content-Length": len(body), "Cache-Control": "max-age=600"}
-        for name, value in (headers | ({"Content-Encoding": "gzip"} if small else {})).items():
+        headers = {"Content-Type": type_of(path), "Content-Length": len(body(path)), "Cache-Control": "max-age=600"}
+        for name, value in (headers | ({"Content-Encoding": "gzip"} if is_text(path) else {})).items():
             self.send_header(name, str(value))
         self.end_headers()
         with contextlib.suppress(ConnectionError):  # the page was closed
-            self.wfile.write(body)
+            self.wfile.write(body(path))
 
     def log_message(self, *args):
         pass
-
-
-@functools.cache
-def compressed(path: Path) -> bytes:
-    return gzip.compress(path.read_bytes(), 6)
 
 
 @contextlib.contextmanager
