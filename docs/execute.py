@@ -9,12 +9,13 @@ import os
 import re
 import sys
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import kernels
 import nbformat
 import zmq
 from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell
@@ -83,7 +84,14 @@ async def run_cells(client: NotebookClient, seconds: float) -> None:
         await client.km.shutdown_kernel(now=True)
 
 
-def executed(path: Path, seconds: float, slow: bool):
+class Forked(KernelSpecManager):
+    "Knows one kind of kernel: those that start in a moment."
+
+    def get_kernel_spec(self, kernel_name):
+        return KernelSpec(argv=[*kernels.command(), "-f", "{connection_file}"], language="python")
+
+
+async def executed(path: Path, seconds: float, slow: bool):
     "A notebook with its outputs and the state of its widgets, run in its own folder."
     notebook, started = nbformat.read(path, as_version=4), []
     resources = {"metadata": {"path": str(path.parent)}}
@@ -92,7 +100,9 @@ def executed(path: Path, seconds: float, slow: bool):
             cell.metadata.tags = ["left-out"]
     notebook.cells.insert(0, new_code_cell(STRICT))
     room = tempfile.TemporaryDirectory(prefix="graves-")  # for sockets: two kernels may choose the same port
-    manager = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{room.name}/kernel")
+    manager = AsyncKernelManager(
+        kernel_name="python3", kernel_spec_manager=Forked(), transport="ipc", ip=f"{room.name}/kernel"
+    )
     client = NotebookClient(
         notebook, km=manager, timeout=None, resources=resources, skip_cells_with_tag="left-out",
         extra_arguments=["--log-level=ERROR"],
@@ -100,7 +110,7 @@ def executed(path: Path, seconds: float, slow: bool):
     )  # fmt: skip
     try:
         with room:
-            asyncio.run(run_cells(client, seconds))
+            await run_cells(client, seconds)
     except CellExecutionError as error:
         raise NotebookError(f"{path.name} failed in this cell:\n\n{error}") from None
     except (TimeoutError, RuntimeError) as error:  # the latter of a kernel that died
@@ -111,11 +121,11 @@ def executed(path: Path, seconds: float, slow: bool):
     return notebook
 
 
-def run(path: Path, place: Path, seconds: float, slow: bool) -> None:
+async def run(path: Path, place: Path, seconds: float, slow: bool) -> None:
     "Run a notebook and keep it; again if it stalls."
     for left in reversed(range(TRIES)):
         try:
-            notebook = executed(path, seconds, slow)
+            notebook = await executed(path, seconds, slow)
             break
         except Stalled as error:
             if not left:
@@ -128,28 +138,26 @@ def run(path: Path, place: Path, seconds: float, slow: bool) -> None:
     half.replace(place)
 
 
+async def run_all(places: dict[Path, Path], seconds: float, slow: bool) -> None:
+    "Run notebooks, a few together, until one fails."
+    room = asyncio.Semaphore(TOGETHER)
+    with tqdm(total=len(places), desc="notebooks", disable=not places) as bar:
+
+        async def in_turn(path, place):
+            async with room:
+                await run(path, place, seconds, slow)
+            bar.update()
+            bar.set_postfix_str(path.stem)
+
+        await asyncio.gather(*(in_turn(*each) for each in places.items()))
+
+
 def execute(paths: list[Path], seconds: float = SECONDS, slow: bool = False) -> dict[Path, Path]:
     "Where each notebook with its outputs is, those that changed having been run."
     CACHE.mkdir(parents=True, exist_ok=True)
     places = {path: place_of(path, nbformat.read(path, as_version=4)) for path in paths}
-    left = [path for path, place in places.items() if slow or not place.exists()]
     os.environ |= dict(OMP_NUM_THREADS="1", PYDEVD_DISABLE_FILE_VALIDATION="1", PYTHONPATH=str(ROOT))
-    if len(left) == 1:  # no process of its own
-        run(left[0], places[left[0]], seconds, slow)
-        return places
-    with (
-        ProcessPoolExecutor(TOGETHER, max_tasks_per_child=1) as pool,
-        tqdm(total=len(left), desc="notebooks", disable=not left) as bar,
-    ):
-        jobs = {path: pool.submit(run, path, places[path], seconds, slow) for path in left}
-        for path, job in jobs.items():
-            try:
-                job.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-            bar.update()
-            bar.set_postfix_str(path.stem)
+    asyncio.run(run_all({path: place for path, place in places.items() if slow or not place.exists()}, seconds, slow))
     return places
 
 

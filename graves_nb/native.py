@@ -49,15 +49,20 @@ def _key(compiler: str) -> str:
     return _digest("\0".join(about).encode())
 
 # %% ../nbs/30_native.ipynb #08-012
+def _run(*command: str):
+    subprocess.run(command, check=True, capture_output=True, text=True)
+
+
 def _build(
     compiler: str,  # path of a C compiler
     folder: Path,  # where the library goes
 ) -> Path:
-    "Compile the sources to `step-KEY-DIGEST.so`, as a whole or not at all."
+    "Compile the sources, all at once, to `step-KEY-DIGEST.so`, as a whole or not at all."
     with tempfile.TemporaryDirectory(prefix="building-", dir=folder) as room:
-        linked = Path(room) / "step.so"
-        command = [compiler, *FLAGS, "-shared", "-o", str(linked), *map(str, SOURCES), "-lm"]
-        subprocess.run(command, check=True, capture_output=True, text=True)
+        linked, objects = Path(room) / "step.so", [str(Path(room) / f"{source.stem}.o") for source in SOURCES]
+        with ThreadPoolExecutor(len(SOURCES)) as compilers:
+            list(compilers.map(lambda *file: _run(compiler, *FLAGS, "-c", "-o", *file), objects, map(str, SOURCES)))
+        _run(compiler, "-shared", "-o", str(linked), *objects, "-lm")
         linked.chmod(0o755)
         library = folder / f"step-{_key(compiler)}-{_digest(linked.read_bytes())}.so"
         os.replace(linked, library)

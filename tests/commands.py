@@ -4,7 +4,9 @@ Run as a program it is that process: a line of JSON for each command on standard
 output.
 """
 
+import atexit
 import base64
+import functools
 import json
 import os
 import subprocess
@@ -40,6 +42,19 @@ class Commands:
     def close(self):
         self.server.stdin.close()
         self.server.wait(10)
+
+
+@functools.cache
+def server() -> Commands:
+    "The one of these tests, from the first command on."
+    made = Commands()
+    atexit.register(made.close)
+    return made
+
+
+def graves(*words, **options) -> Ended:
+    "Run a command; of the options `stdin` and `cwd`."
+    return server()(*words, **options)
 
 
 def in_child(words, stdin, cwd, files):

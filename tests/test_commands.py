@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import tab
-from commands import Commands
+from commands import graves
 from legibility import compare, letters
 from PIL import Image, ImageOps
 from pypdfium2 import PdfDocument
@@ -65,13 +65,6 @@ def reason(words):
     return next((why for start, why in NOT_RUN.items() if shlex.join(words).startswith(start)), None)
 
 
-@pytest.fixture(scope="module")
-def graves():
-    commands = Commands()
-    yield commands
-    commands.close()
-
-
 def refused(run):
     "The single line of a command that was given something it cannot use."
     (line,) = run.stderr.strip().splitlines()
@@ -80,7 +73,7 @@ def refused(run):
 
 
 @pytest.fixture(scope="module")
-def desk(graves, tmp_path_factory):
+def desk(tmp_path_factory):
     "A folder with what the pages take for granted."
     folder = tmp_path_factory.mktemp("desk")
     (folder / "lines.txt").write_text("one\ntwo\n")
@@ -130,7 +123,7 @@ def read_lines(image, reader):
 
 
 @pytest.mark.parametrize("words", [w for w, _ in SHOWN if not reason(w)], ids=shlex.join)
-def test_what_the_pages_show_runs(graves, desk, words, request):
+def test_what_the_pages_show_runs(desk, words, request):
     if words[1] == "decompress":
         graves("compress", words[2].removesuffix(".graves"), "-o", words[2], cwd=desk)
     if words[1] == "data":
@@ -147,7 +140,7 @@ def test_what_the_pages_show_runs(graves, desk, words, request):
 
 
 @pytest.mark.parametrize("words", [w for w, _ in SHOWN if reason(w)], ids=shlex.join)
-def test_options_of_what_is_not_run_are_known(graves, words):
+def test_options_of_what_is_not_run_are_known(words):
     words = list(words)
     words = words[words.index("graves") + 1 :] if "graves" in words else words
     shown = graves(words[0], "--help").stdout.decode()
@@ -206,19 +199,19 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("words, message", REFUSED, ids=lambda v: " ".join(v)[:60] if isinstance(v, list) else "")
-def test_what_cannot_be_used_is_told_in_one_line(graves, desk, words, message):
+def test_what_cannot_be_used_is_told_in_one_line(desk, words, message):
     before = sorted(desk.iterdir())
     assert message in refused(graves(*words, cwd=desk))
     assert sorted(desk.iterdir()) == before
 
 
-def test_a_text_from_word_is_folded_and_that_is_said(graves, tmp_path):
+def test_a_text_from_word_is_folded_and_that_is_said(tmp_path):
     run = graves("write", "\u201cit\u2019s\u201d caf\u00e9", "-o", "x.inkml", cwd=tmp_path)
     assert run.returncode == 0 and "4 characters replaced" in run.stderr and "--exact" in run.stderr
     assert Ink.load(tmp_path / "x.inkml").text == '"it\'s" cafe'
 
 
-def test_standard_input_and_output(graves, tmp_path):
+def test_standard_input_and_output(tmp_path):
     run = graves("write", "-", "-o", "-", "--format", "inkml", stdin=b"hello\n", cwd=tmp_path)
     (tmp_path / "a.inkml").write_bytes(run.stdout)
     assert Ink.load(tmp_path / "a.inkml").text == "hello" and run.stderr == ""
@@ -230,7 +223,7 @@ def test_standard_input_and_output(graves, tmp_path):
     assert graves("write", "hm", "-o", "x.svg", "--prime", "-", stdin=run.stdout, cwd=tmp_path).returncode == 0
 
 
-def test_lines_from_a_pipe_are_read_once_and_counted(graves, tmp_path):
+def test_lines_from_a_pipe_are_read_once_and_counted(tmp_path):
     for name in ("-", "/dev/stdin"):
         run = graves("write", "--from", name, "-o", "ink", stdin=b"a\r\nb", cwd=tmp_path)
         assert b"2 lines written" in run.stdout, run
@@ -238,7 +231,7 @@ def test_lines_from_a_pipe_are_read_once_and_counted(graves, tmp_path):
         shutil.rmtree(tmp_path / "ink")
 
 
-def test_what_a_changed_text_bias_or_seed_makes_different_is_written_anew(graves, tmp_path):
+def test_what_a_changed_text_bias_or_seed_makes_different_is_written_anew(tmp_path):
     def lines(text, *options):
         run = graves("write", "--from", "-", "-o", "ink", *options, stdin=text, cwd=tmp_path)
         return tuple(map(int, re.findall(r"(\d+) lines written(?:, (\d+) there)?", run.stdout.decode())[0][0:1]))[0]
@@ -253,7 +246,7 @@ def test_what_a_changed_text_bias_or_seed_makes_different_is_written_anew(graves
     assert lines(b"a\nc\n", "--seed", "1") == 1
 
 
-def test_shards_give_the_same_set(graves, tmp_path):
+def test_shards_give_the_same_set(tmp_path):
     text = b"a\n\nb\nc\n"
     graves("write", "--from", "-", "-o", "whole", "--count", "2", "--format", "svg", stdin=text, cwd=tmp_path)
     for parts in (2, 3):
@@ -264,7 +257,7 @@ def test_shards_give_the_same_set(graves, tmp_path):
     assert len(whole) == 6 and others == [whole, whole]
 
 
-def test_a_line_is_refused_by_file_and_line(graves, tmp_path):
+def test_a_line_is_refused_by_file_and_line(tmp_path):
     (tmp_path / "t.txt").write_text("fine\n\u4e2d\n", encoding="utf-8")
     assert "t.txt, line 2: cannot write" in refused(graves("write", "--from", "t.txt", "-o", "ink", cwd=tmp_path))
     (tmp_path / "t.txt").write_bytes(b"caf\xe9\n")
@@ -276,13 +269,13 @@ def test_a_line_is_refused_by_file_and_line(graves, tmp_path):
     assert not (tmp_path / "ink").exists()
 
 
-def test_a_page_is_no_prime(graves, tmp_path):
+def test_a_page_is_no_prime(tmp_path):
     graves("write", "one\ntwo", "--page", "-o", "page.inkml", cwd=tmp_path)
     for words in (["write", "hi"], ["sample"]):
         assert "one line" in refused(graves(*words, "-o", "x.svg", "--prime", "page.inkml", cwd=tmp_path))
 
 
-def test_pictures_as_asked(graves, tmp_path):
+def test_pictures_as_asked(tmp_path):
     words = ["write", "a b", "--page", "--width", "1", "-o", "-", "--paper", "A4", "--colour", "#ff0000"]
     sheet = graves(*words, "--background", "none", cwd=tmp_path).stdout.decode()
     assert 'width="210mm" height="297mm"' in sheet and "#ff0000" in sheet and "background" not in sheet
@@ -305,7 +298,7 @@ def test_a_closed_pipe_is_no_error():
     assert len(run.stdout.splitlines()) == 1 and run.stderr == ""
 
 
-def test_interrupted_and_gone_on(graves, tmp_path):
+def test_interrupted_and_gone_on(tmp_path):
     (tmp_path / "many.txt").write_text("".join(f"line number {i}\n" for i in range(300)))
     words = ["write", "--from", "many.txt", "-o", "ink"]
     heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # deaf where a shell runs it behind

@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from commands import graves
 from PIL import Image
 
 import graves_nb.dataset as dataset
@@ -92,8 +93,8 @@ def test_a_full_disk_is_told_and_what_is_there_stays(whole, tmp_path, monkeypatc
 
 def test_bad_texts_are_all_named_at_once(tmp_path):
     bad = "fine\n\u4e2d\u6587 is Chinese\nfine\nso is \u5b57\n".encode()
-    done = subprocess.run([*GRAVES, tmp_path / "set", "--texts", "-", "--lines", "3"], input=bad, capture_output=True)
-    (line,) = done.stderr.decode().splitlines()
+    done = graves("dataset", tmp_path / "set", "--texts", "-", "--lines", "3", stdin=bad)
+    (line,) = done.stderr.splitlines()
     assert (
         done.returncode == 1
         and "line 2" in line
@@ -114,5 +115,5 @@ def test_bad_texts_are_all_named_at_once(tmp_path):
     ],
 )
 def test_what_cannot_be_made_is_refused(tmp_path, words, message):
-    done = subprocess.run([*GRAVES, tmp_path / "set", "--texts", "-", *words], input=TEXTS, capture_output=True)
-    assert done.returncode in (1, 2) and message in done.stderr.decode() and not (tmp_path / "set").exists()
+    done = graves("dataset", tmp_path / "set", "--texts", "-", *words, stdin=TEXTS)
+    assert done.returncode in (1, 2) and message in done.stderr and not (tmp_path / "set").exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import graves
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,6 @@ from graves_nb.ink import Ink
 from graves_nb.pictures import PAPERS, Picture, least_travel, plot_of, travel
 
 DOCS = Path(__file__).parent.parent / "docs" / "plotters.md"
-GRAVES = [sys.executable, "-c", "from graves_nb.cli import main; main()"]
 VPYPE = [sys.executable, "-m", "vpype_cli"]
 
 
@@ -33,8 +33,8 @@ def counted(svg):
 
 def test_vpype_reads_a_path_for_each_stroke_from_a_pipe(tmp_path):
     text = "Jiffy: it's six (6) boxes; isn't it?"
-    svg = run([*GRAVES, "write", text, "-o", "-", "--plot", "--bias", "1"])
-    run([*GRAVES, "write", text, "-o", tmp_path / "a.inkml", "--bias", "1"])
+    svg = graves("write", text, "-o", "-", "--plot", "--bias", "1").stdout
+    assert graves("write", text, "-o", tmp_path / "a.inkml", "--bias", "1").returncode == 0
     assert counted(svg) == [len(Ink.load(tmp_path / "a.inkml").strokes)]
     assert b"mm" in svg and b"background" not in svg and b"rect" not in svg and b'fill="none"' in svg
 
@@ -75,8 +75,8 @@ PIPED = [line.strip() for line in DOCS.read_text().splitlines() if line.startswi
 
 @pytest.mark.parametrize("line", PIPED)
 def test_the_commands_of_the_page_run(tmp_path, line):
-    graves, vpype = (shlex.split(part)[1:] for part in line.split("|"))
-    run([*VPYPE, *vpype], run([*GRAVES, *graves]), tmp_path)
+    words, vpype = (shlex.split(part)[1:] for part in line.split("|"))
+    run([*VPYPE, *vpype], graves(*words).stdout, tmp_path)
     made = [path for path in tmp_path.iterdir() if path.stat().st_size > 200]
     assert bool(made) == ("write" in line.split("|")[1])
 
@@ -86,5 +86,5 @@ def test_the_commands_of_the_page_run(tmp_path, line):
     [["--unit", "px"], ["--background", "red"], ["--format", "png"], ["--format", "inkml"]],
 )
 def test_what_no_plotter_draws_is_refused(words):
-    done = subprocess.run([*GRAVES, "write", "a", "-o", "-", "--plot", *words], capture_output=True, text=True)
+    done = graves("write", "a", "-o", "-", "--plot", *words)
     assert done.returncode == 1 and "--plot" in done.stderr and len(done.stderr.splitlines()) == 1

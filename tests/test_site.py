@@ -9,8 +9,6 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree
 
-import execute
-import nbformat
 import numpy as np
 import pytest
 from browser import ROOT, body, serve, tab
@@ -313,31 +311,3 @@ def test_a_plain_message_where_webassembly_is_off(site, browser):
         made.wait_for_selector(".said.wrong")
         assert "WebAssembly" in made.locator(".said").inner_text()
         assert made.complaints == [] and made.get_by_role("button", name="Write").is_disabled()
-
-
-# ---------------------------------------------------------------- the notebooks that it is made of
-
-
-@pytest.mark.parametrize(
-    ("source", "seconds", "said"),
-    [("x = 1\nx.nothing", 60, "failed in this cell(?s:.*)x.nothing(?s:.*)no attribute"),
-     ("import time\ntime.sleep(30)", 4, r"longer than 4 s, (?s:.*)this cell was running(?s:.*)sleep\(30\)")],
-)  # fmt: skip
-def test_a_notebook_that_does_not_run_is_told_with_its_cell(tmp_path, monkeypatch, source, seconds, said):
-    monkeypatch.setattr(execute, "CACHE", tmp_path)
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in ("1 + 1", source)])
-    nbformat.write(notebook, tmp_path / "wrong.ipynb")
-    with pytest.raises(execute.NotebookError, match=said):
-        execute.execute([tmp_path / "wrong.ipynb"], seconds)
-
-
-def test_a_notebook_is_run_again_when_what_it_needs_changed(tmp_path, monkeypatch):
-    monkeypatch.setattr(execute, "PACKAGE", tmp_path)
-    for name, code in (("pen", "from .paper import x"), ("paper", "x = 1"), ("other", "y = 1")):
-        (tmp_path / f"{name}.py").write_text(code)
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("from graves_nb.pen import x")])
-    first = execute.place_of(tmp_path / "a.ipynb", notebook)
-    (tmp_path / "other.py").write_text("y = 2")
-    assert execute.place_of(tmp_path / "a.ipynb", notebook) == first
-    (tmp_path / "paper.py").write_text("x = 2")
-    assert execute.place_of(tmp_path / "a.ipynb", notebook) != first
