@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 
-COMMON = "torch numpy plotly.graph_objects plotly.subplots ipywidgets anywidget PIL.Image IPython.display"
+COMMON = "torch torch.testing sympy numpy plotly.graph_objects plotly.subplots ipywidgets anywidget nbformat pytest PIL.Image"
 
 
 @functools.cache
