@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import kernels
@@ -152,12 +153,24 @@ async def run_all(places: dict[Path, Path], seconds: float, slow: bool) -> None:
         await asyncio.gather(*(in_turn(*each) for each in places.items()))
 
 
+def in_loop(work) -> None:
+    "Have a coroutine done, also where a loop is running already, as in a thread that drives a browser."
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(work)
+        return
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()
+
+
 def execute(paths: list[Path], seconds: float = SECONDS, slow: bool = False) -> dict[Path, Path]:
     "Where each notebook with its outputs is, those that changed having been run."
     CACHE.mkdir(parents=True, exist_ok=True)
     places = {path: place_of(path, nbformat.read(path, as_version=4)) for path in paths}
     os.environ |= dict(OMP_NUM_THREADS="1", PYDEVD_DISABLE_FILE_VALIDATION="1", PYTHONPATH=str(ROOT))
-    asyncio.run(run_all({path: place for path, place in places.items() if slow or not place.exists()}, seconds, slow))
+    left = {path: place for path, place in places.items() if slow or not place.exists()}
+    in_loop(run_all(left, seconds, slow))
     return places
 
 

@@ -16,7 +16,8 @@ import sys
 import tempfile
 import threading
 
-COMMON = "torch torch.testing sympy numpy plotly.graph_objects plotly.subplots ipywidgets anywidget nbformat pytest PIL.Image"
+COMMON = """torch torch.testing sympy numpy plotly.graph_objects plotly.subplots ipywidgets anywidget nbformat pytest
+PIL.Image"""
 
 
 @functools.cache
