@@ -17,7 +17,7 @@ import tempfile
 import threading
 
 COMMON = """torch torch.testing sympy numpy plotly.graph_objects plotly.subplots ipywidgets anywidget nbformat pytest
-PIL.Image"""
+PIL.Image ipykernel.kernelapp"""
 
 
 @functools.cache
@@ -44,7 +44,7 @@ def command() -> list[str]:
     return [sys.executable, "-S", "-E", __file__, "be", forker()]
 
 
-def be(address: str, words: list[str]) -> None:
+def be(address: str, *words: str) -> None:
     "Stand for a kernel: pass on signals, and end when it does, or when who started it has."
     parent = os.getppid()
     with socket.socket(socket.AF_UNIX) as line:
@@ -64,7 +64,6 @@ def serve(address: str) -> None:
     sys.path.pop(0)  # the folder of this file is none of the notebooks'
     for name in COMMON.split():
         __import__(name)
-    import ipykernel.kernelapp  # noqa: F401
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a kernel
     listener = socket.socket(socket.AF_UNIX)
@@ -100,4 +99,4 @@ def become(line: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    {"serve": serve, "be": lambda address, *words: be(address, list(words))}[sys.argv[1]](*sys.argv[2:])
+    {"serve": serve, "be": be}[sys.argv[1]](*sys.argv[2:])

@@ -279,9 +279,9 @@ def expand(
     return [p if p == "<word>" else PLACE.sub(fill, p) for p in pieces if p]
 
 
-KIN = defaultdict(list)  # what a letter may become: itself with a mark, or one that is written with it; ß in the place of s
-for c in LETTERS:
-    KIN["s" if c == "ß" else parts_of(c)[0][0]].append(c)
+KIN = {}  # what a letter may become: itself with a mark, or one that is written with it; ß in the place of s
+for letter in LETTERS:
+    KIN.setdefault("s" if letter == "ß" else parts_of(letter)[0][0], []).append(letter)
 
 
 def with_accents(

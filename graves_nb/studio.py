@@ -476,8 +476,7 @@ def keep_line(studio):
     except (ValueError, OSError) as error:
         studio.kept.tell(str(error))
         return
-    studio.presets.value = ""
-    offer_presets(studio)
+    studio.presets.value = ""  # which has the list offered anew
     studio.kept.tell(f"kept as {name!r} in {PRESETS}")
 
 

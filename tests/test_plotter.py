@@ -25,6 +25,13 @@ def run(words, stdin=None, cwd=None):
     return done.stdout
 
 
+def written(*words):
+    "What `graves` gives of these words."
+    done = graves(*words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def counted(svg):
     "Paths of each layer, as vpype counts them."
     said = run([*VPYPE, "read", "-", "stat"], svg).decode()
@@ -33,8 +40,8 @@ def counted(svg):
 
 def test_vpype_reads_a_path_for_each_stroke_from_a_pipe(tmp_path):
     text = "Jiffy: it's six (6) boxes; isn't it?"
-    svg = graves("write", text, "-o", "-", "--plot", "--bias", "1").stdout
-    assert graves("write", text, "-o", tmp_path / "a.inkml", "--bias", "1").returncode == 0
+    svg = written("write", text, "-o", "-", "--plot", "--bias", "1")
+    written("write", text, "-o", tmp_path / "a.inkml", "--bias", "1")
     assert counted(svg) == [len(Ink.load(tmp_path / "a.inkml").strokes)]
     assert b"mm" in svg and b"background" not in svg and b"rect" not in svg and b'fill="none"' in svg
 
@@ -76,7 +83,7 @@ PIPED = [line.strip() for line in DOCS.read_text().splitlines() if line.startswi
 @pytest.mark.parametrize("line", PIPED)
 def test_the_commands_of_the_page_run(tmp_path, line):
     words, vpype = (shlex.split(part)[1:] for part in line.split("|"))
-    run([*VPYPE, *vpype], graves(*words).stdout, tmp_path)
+    run([*VPYPE, *vpype], written(*words), tmp_path)
     made = [path for path in tmp_path.iterdir() if path.stat().st_size > 200]
     assert bool(made) == ("write" in line.split("|")[1])
 

@@ -191,9 +191,9 @@ def from_zero(ink):
 def test_hello_world_within_three_seconds(site, browser):
     with tab(browser) as made:
         open_live(made, site)
-        seconds = [write_in(made, "hello world") for _ in range(3)]  # of which other work may slow some
-        print(f"hello world {min(seconds):.2f} s after the click; the page says: {made.locator('.said').inner_text()}")
-        assert min(seconds) < 3
+        seconds = write_in(made, "hello world")
+        print(f"hello world {seconds:.2f} s after the click; the page says: {made.locator('.said').inner_text()}")
+        assert seconds < 3
         assert made.locator(".sheet path").count() > 3
         assert made.complaints == [] and made.strangers == []
 
