@@ -1,15 +1,23 @@
-"""Let a model write one sentence in many hands, and keep those that differ most: the styles of the package.
+"""Let a model write one sentence in many hands, and keep one of each kind that it can go on with: the package's hands.
 
-PYTHONPATH=. python tools/choose_hands.py --model unipen-synthesis --count 8 --out graves_nb/styles --sheet styles.png
+    python tools/choose_hands.py --model unipen-synthesis --out graves_nb/styles --json docs/legibility/hands.json
+
+A kind is a direction among the features of `graves_nb.style`. For each, the line that goes farthest in it is tried
+first; of the first few, the one is kept in whose hand other texts are well formed and read with the fewest errors.
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
+from legibility import SENTENCES, digest_of, error_rate, read_all, recogniser, versions
 from PIL import Image
 
 from graves_nb.hands import POINTS_PER_CHARACTER, Hand, fault_of_ink
@@ -19,10 +27,26 @@ from graves_nb.pretrained import load_model
 from graves_nb.sampling import Sample, write_samples
 from graves_nb.style import HAND_FEATURES, SIZE_FEATURES, hand_features
 
-SENTENCE = "the quick brown fox jumps over"  # what a style shows of its letters
-TRIALS = ("written in the same hand", "another line of it")  # what each must be able to write, and the sheet shows
+SENTENCE = "the quick brown fox jumps over"  # what a hand shows of its letters
+TRIALS = tuple(SENTENCES.read_text().splitlines()[::8])  # what each must be able to write; two are on the sheet
+TRIAL_BIAS = 1.0  # at which it writes them
 FEWEST_POINTS = 2  # for which the window looks at each letter, or it was skipped
 TYPICAL = 2.5  # largest distance from the mean of any feature, in standard deviations: beyond, something went wrong
+TRIES = 6  # lines of a kind that are tried
+JOINING = 0.5  # errors a character that a stroke a letter is worth, in a joined hand
+APART = 1.5  # least distance of two hands, in standard deviations
+KINDS: dict[str, Mapping[str, float]] = {  # in standard deviations of the candidates' features
+    "plain": {},
+    "joined": {"strokes": -1},
+    "joined-slanted": {"strokes": -1, "slant": 1},
+    "joined-upright": {"strokes": -1, "slant": -0.7},
+    "joined-wide": {"strokes": -1, "proportion": -0.7},
+    "slanted": {"slant": 1},
+    "leaning-back": {"slant": -1},
+    "round": {"proportion": -1, "turning": 0.5},
+    "tall": {"proportion": 1},
+    "spaced": {"air": 1},
+}
 
 
 def well_formed(
@@ -48,65 +72,94 @@ def standardised(
     return (rows - rows.mean(0)) / rows.std(0).clip(1e-9)
 
 
-def farthest_first(
-    rows: np.ndarray,  # (n, features)
-    usable: Callable[[int], bool],  # asked once about each row whose turn it is
+def candidates_of(
+    rows: np.ndarray,  # (n, features), standardised
+    kind: Mapping[str, float],  # one of `KINDS`; an empty one is the mean
+    taken: Sequence[int],  # rows that are hands already
 ) -> Iterator[int]:
-    "The row nearest to the mean, then ever the one that is farthest from all before."
-    distance, left = -np.linalg.norm(rows - rows.mean(0), axis=1), set(range(len(rows)))
-    while left:
-        best = max(left, key=lambda i: (distance[i], -i))
-        left.remove(best)
-        if not usable(best):
-            continue
-        yield best
-        here = np.linalg.norm(rows - rows[best], axis=1)
-        distance = here if distance.max() <= 0 else np.minimum(distance, here)
+    "The rows that are apart from those taken: the farthest in a direction first, or the nearest to the mean."
+    names = [name for name in HAND_FEATURES if name not in SIZE_FEATURES]
+    direction = np.array([kind.get(name, 0.0) for name in names])
+    direction /= max(np.linalg.norm(direction), 1e-9)
+    along = rows @ direction
+    score = along - 0.5 * np.linalg.norm(rows - np.outer(along, direction), axis=1)
+    for i in np.argsort(-score, kind="stable").tolist():
+        if all(np.linalg.norm(rows[i] - rows[k]) >= APART for k in taken):
+            yield i
+
+
+@dataclass(frozen=True)
+class Trial:
+    "Other texts in the hand of a line."
+
+    samples: list[Sample]
+    errors: float  # share of the characters, as the recogniser reads them
+
+    @property
+    def strokes(self) -> float:
+        "Strokes a letter."
+        return float(np.mean([hand_features(s.ink)[list(HAND_FEATURES).index("strokes")] for s in self.samples]))
 
 
 def trial(
     model: InkModel,
     prime: Ink,
-    bias: float,
-) -> list[Sample]:
-    "Other texts in the hand of a style."
-    return write_samples(model, TRIALS, bias=bias, prime=prime, trace=True)
+    read: Callable[[bytes], str],
+) -> Trial:
+    "Other texts in a hand, read."
+    samples = write_samples(model, TRIALS, bias=TRIAL_BIAS, prime=prime, trace=True)
+    return Trial(samples, error_rate(read_all([s.ink for s in samples], read, "reading")))
+
+
+def cost(
+    kind: str,
+    tried: Trial,
+) -> float:
+    "What is against a hand: its errors, and what a joined one leaves unjoined."
+    return tried.errors + JOINING * tried.strokes * kind.startswith("joined")
 
 
 def choose(
     model: InkModel,
-    count: int,  # styles wanted
-    candidates: int,  # lines to choose from
+    inks: Sequence[Ink],  # candidates
+    read: Callable[[bytes], str],
+) -> dict[str, tuple[Ink, Trial]]:  # by kind; without those that no candidate is fit for
+    "A hand of each kind."
+    rows, chosen, taken = standardised(inks), {}, []
+    inside, tried = abs(rows).max(1) < TYPICAL, {}
+    for kind, direction in KINDS.items():
+        tries = list(islice((i for i in candidates_of(rows, direction, taken) if inside[i]), TRIES))
+        tried |= {i: trial(model, inks[i], read) for i in tries if i not in tried}
+        fine = [i for i in tries if all(well_formed(model, s) for s in tried[i].samples)]
+        if fine:
+            best = min(fine, key=lambda i: (cost(kind, tried[i]), i))
+            chosen[kind], taken = (inks[best], tried[best]), [*taken, best]
+    return chosen
+
+
+def write_candidates(
+    model: InkModel,
+    count: int,
     bias: float,
     seed: int,  # of the first line
-) -> list[tuple[int, Ink]]:  # seeds and lines
-    "Lines that differ most, of those that are well formed and that the model can go on with."
-    samples = write_samples(model, [SENTENCE] * candidates, bias=bias, seed=seed, trace=True)
-    good = [(seed + i, sample.ink) for i, sample in enumerate(samples) if well_formed(model, sample)]
-    print(f"{len(good)} of {candidates} lines are well formed")
-    if not good:
-        return []
-    rows = standardised([ink for _, ink in good])
-    typical = abs(rows).max(1) < TYPICAL
-    good = [pair for pair, fine in zip(good, typical, strict=True) if fine]
-
-    def usable(i: int) -> bool:
-        return all(well_formed(model, sample) for sample in trial(model, good[i][1], bias))
-
-    chosen = farthest_first(rows[typical], usable)
-    return [good[i] for _, i in zip(range(count), chosen, strict=False)]
+) -> list[Ink]:
+    "Lines that are well formed."
+    samples = write_samples(model, [SENTENCE] * count, bias=bias, seed=seed, trace=True)
+    good = [replace(sample.ink, writer=str(seed + i)) for i, sample in enumerate(samples) if well_formed(model, sample)]
+    print(f"{len(good)} of {count} lines are well formed")
+    return good
 
 
 def save(
-    inks: Sequence[Ink],
-    folder: Path,  # its older styles are removed
+    inks: Mapping[str, Ink],  # by kind
+    folder: Path,  # its older hands are removed
 ) -> list[Path]:
-    "A file for each style, to a thousandth of a letter's width."
+    "A file for each hand, to a thousandth of a letter's width."
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("style-*.inkml"):
+    for old in folder.glob("*.inkml"):
         old.unlink()
-    paths = [folder / f"style-{i:02d}.inkml" for i in range(1, len(inks) + 1)]
-    for path, ink in zip(paths, inks, strict=True):
+    paths = [folder / f"{i:02d}-{kind}.inkml" for i, kind in enumerate(inks, 1)]
+    for path, ink in zip(paths, inks.values(), strict=True):
         replace(ink, strokes=tuple(s.round(3) for s in ink.strokes), writer=path.stem).save(path)
     return paths
 
@@ -128,24 +181,29 @@ def sheet(
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="unipen-synthesis", help="a shipped model, a model file or a run's folder")
-    parser.add_argument("--count", type=int, default=8, help="how many styles")
     parser.add_argument("--out", type=Path, required=True, help="folder for the InkML files")
-    parser.add_argument("--candidates", type=int, default=64, help="how many lines to choose from")
-    parser.add_argument("--bias", type=float, default=0.5)
+    parser.add_argument("--candidates", type=int, default=400, help="how many lines to choose from")
+    parser.add_argument("--bias", type=float, default=0.5, help="of the lines to choose from")
     parser.add_argument("--seed", type=int, default=0, help="of the first line; the next take the numbers after it")
-    parser.add_argument("--sheet", type=Path, help="write a picture of all styles, and of lines in them, to this file")
+    parser.add_argument("--sheet", type=Path, help="write a picture of all hands, and of lines in them, to this file")
+    parser.add_argument("--json", type=Path, help="write what was measured to this file")
     options = parser.parse_args(arguments)
-    model = load_model(options.model)
-    chosen = choose(model, options.count, options.candidates, options.bias, options.seed)
-    if len(chosen) < options.count:
-        raise SystemExit(f"only {len(chosen)} usable styles among {options.candidates} lines: try more --candidates")
-    paths = save([ink for _, ink in chosen], options.out)
-    for (seed, ink), path in zip(chosen, paths, strict=True):
-        values = zip(HAND_FEATURES, hand_features(ink), strict=True)
-        print(path, f"seed {seed}", ", ".join(f"{name} {value:.2f}" for name, value in values))
+    model, read = load_model(options.model), recogniser()
+    chosen = choose(model, write_candidates(model, options.candidates, options.bias, options.seed), read)
+    if missing := [kind for kind in KINDS if kind not in chosen]:
+        raise SystemExit(f"no line is fit for {', '.join(missing)} among {options.candidates}: try more --candidates")
+    paths = save({kind: ink for kind, (ink, _) in chosen.items()}, options.out)
+    found = {}
+    for path, (ink, tried) in zip(paths, chosen.values(), strict=True):
+        features = {name: round(float(v), 3) for name, v in zip(HAND_FEATURES, hand_features(ink), strict=True)}
+        trials = dict(error_rate=round(tried.errors, 4), strokes=round(tried.strokes, 3))
+        found[path.stem] = dict(seed=int(ink.writer), trials=trials, features=features)
+        print(path.stem, found[path.stem])
+    if options.json:
+        about = dict(command=shlex.join(sys.argv), versions=versions(), sha256=digest_of(options.model), hands=found)
+        options.json.write_text(json.dumps(about, indent=1) + "\n")
     if options.sheet:
-        inks = [Ink.load(path) for path in paths]
-        sheet([[ink, *(s.ink for s in trial(model, ink, options.bias))] for ink in inks]).save(options.sheet)
+        sheet([[ink, *(s.ink for s in tried.samples[:2])] for ink, tried in chosen.values()]).save(options.sheet)
 
 
 if __name__ == "__main__":
