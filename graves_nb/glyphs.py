@@ -328,7 +328,7 @@ def set_line(
     return Ink.from_strokes(strokes, text)
 
 # %% ../nbs/19_glyphs.ipynb #87f6e63c
-ACCENTED = 0.35  # share of the lines in which letters have accents, where they may
+ACCENTED = 0.65  # share of the lines in which letters have accents, where they may
 
 # %% ../nbs/19_glyphs.ipynb #b36f0ba6
 def draw_pieces(

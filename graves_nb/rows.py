@@ -9,7 +9,7 @@ __all__ = ['PAPER_TRAINING', 'PAPER_ROWS', 'SHIPPED', 'OWN_HAND', 'PAPER_TEXT', 
 # %% ../nbs/48_rows.ipynb #1d0532c8
 from dataclasses import replace
 
-from .alphabet import ASCII, PAPER_ALPHABET
+from .alphabet import LATIN, PAPER_ALPHABET
 from .corpus import ALL_BYTES
 from .prediction import PredictionConfig
 from .settings import InkData, Recipe, Reported, TextData
@@ -84,11 +84,11 @@ def faster(
 SHIPPED = [
     Recipe(
         "unipen-synthesis",
-        "the shipped handwriting: 3 x 400, printable ASCII, UNIPEN words, then lines",
+        "the shipped handwriting: 3 x 400, printable ASCII and accents, UNIPEN words, then lines",
         SynthesisConfig(),
         TrainConfig(points=40_000_000, batch_size=32, vary=0.15),
-        alphabet=ASCII,
-        data=InkData(word_fraction=0.05, composed=30_000, max_points=1100, max_chars=60),
+        alphabet=LATIN,
+        data=InkData(word_fraction=0.05, composed=30_000, spelled=18_000, max_points=1100, max_chars=60),
     ),
     Recipe(
         "unipen-prediction",
@@ -105,7 +105,7 @@ OWN_HAND = Recipe(
     SynthesisConfig(),
     TrainConfig(points=300_000, batch_size=8, learning_rate=5e-3, adam_learning_rate=5e-4, validate_points=30_000),
     init_from="unipen-synthesis",
-    alphabet=ASCII,
+    alphabet=LATIN,
     data=InkData(max_points=1100, max_chars=60),
 )
 

@@ -266,7 +266,7 @@ def make_controls(
 
 def named_hands():
     "The shipped hands, as they are offered."
-    return {name: (f"hand {i}", load_hand(name)) for i, name in enumerate(list_hands(), 1)}
+    return {name: (name.replace("-", " "), load_hand(name)) for name in list_hands()}
 
 
 FILES = [

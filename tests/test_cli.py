@@ -176,7 +176,7 @@ def test_starting_the_command_loads_no_torch():
 def test_train_resume_and_evaluate_on_a_small_corpus(tmp_path, unipen_folder):
     run, small = (
         tmp_path / "run",
-        ["hidden_size=8", "n_mixtures=2", "n_window=2", "log_updates=1", "batch_size=4", "composed=20"],
+        ["hidden_size=8", "n_mixtures=2", "n_window=2", "log_updates=1", "batch_size=4", "composed=20", "spelled=0"],
     )
     words = ["train", "unipen-synthesis", "--data", unipen_folder, "--out", run]
     words += [w for s in small for w in ("--set", s)]

@@ -82,6 +82,6 @@ def test_the_split_keeps_to_names_and_covers_all(tmp_path):
 def test_recipes_with_a_curriculum_say_what_to_set(tmp_path):
     folder = fill(tmp_path / "ink")
     failed = graves("train", "unipen-synthesis", "--data", folder, "--out", tmp_path / "run")
-    assert failed.returncode == 1 and "--set word_fraction=0 --set composed=0" in failed.stderr
-    recipe = configure(find_recipe("unipen-synthesis"), dict(word_fraction="0", composed="0"))
+    assert failed.returncode == 1 and "--set word_fraction=0 --set composed=0 --set spelled=0" in failed.stderr
+    recipe = configure(find_recipe("unipen-synthesis"), dict(word_fraction="0", composed="0", spelled="0"))
     assert len(make_stages(recipe, recipe.data.open(folder))[-1].inks) == 21

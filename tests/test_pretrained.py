@@ -11,8 +11,8 @@ from graves_nb.pretrained import DEFAULT_MODEL, file_of_run, list_hands, list_mo
 def styles(tmp_path, monkeypatch):
     "A folder of two styles, and a file that is none."
     monkeypatch.setattr("graves_nb.pretrained.HANDS", tmp_path)
-    for i in (1, 2):
-        Ink.from_strokes([[(0, 0), (i, 1)]], text=f"hand {i}").save(tmp_path / f"style-0{i}.inkml")
+    for i, name in enumerate(("plain", "joined-wide"), 1):
+        Ink.from_strokes([[(0, 0), (i, 1)]], text=f"hand {i}").save(tmp_path / f"0{i}-{name}.inkml")
     (tmp_path / "notes.txt").write_text("not a style")
     return tmp_path
 
@@ -44,15 +44,15 @@ def test_the_folder_of_a_run_means_its_best_model(tmp_path):
 
 
 def test_styles_by_number_and_by_name(styles):
-    assert list_hands() == ["style-01", "style-02"]
-    for name in (2, "2", "02", "style-02"):
+    assert list_hands() == ["plain", "joined-wide"]
+    for name in (2, "2", "02", "style-02", "joined-wide"):
         assert load_hand(name).text == "hand 2"
         np.testing.assert_array_equal(load_hand(name).strokes[0], [[0, 0], [2, 1]])
 
 
-@pytest.mark.parametrize("name", [0, 3, -1, "notes", "style-3", "../style-01", "", "\u0662"])
+@pytest.mark.parametrize("name", [0, 3, -1, "notes", "style-3", "../01-plain", "01-plain", "style-", "", "\u0662"])
 def test_what_is_no_style(styles, name):
-    with pytest.raises(ValueError, match="no hand .*: shipped are style-01, style-02"):
+    with pytest.raises(ValueError, match="no hand .*: shipped are plain, joined-wide"):
         load_hand(name)
 
 
@@ -66,6 +66,6 @@ def test_no_styles_at_all(tmp_path, monkeypatch):
 def test_shipped_styles_are_ink_with_text_that_the_model_knows():
     for i, name in enumerate(list_hands(), 1):
         style = load_hand(i)
-        assert name == f"style-{i:02d}" and style.writer == name
+        assert style.writer == f"{i:02d}-{name}"
         assert 25 <= len(style.text) <= 35 and len(load_model().encode(style.text)) == len(style.text)
         assert 200 < len(style) < 1000

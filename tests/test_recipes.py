@@ -52,7 +52,7 @@ def test_every_row_has_a_faster_variant_of_the_same_network():
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if name not in TEXT_RECIPES])
 def test_every_recipe_trains(tmp_path, unipen_folder, name):
-    few = dict(composed="20") if RECIPES[name].data.composed else {}
+    few = dict(composed="20", spelled="0") if RECIPES[name].data.composed else {}
     trainer = prepare(small(name, init_from="", patience="0", **few), unipen_folder, tmp_path / "run", quiet)
     before = [p.detach().clone() for p in trainer.model.network.parameters()]
     assert trainer.fit().points >= 800
@@ -90,9 +90,11 @@ def test_a_part_of_the_lines_and_composed_ones(unipen_folder):
     (few,) = make_stages(small("synthesis", max_lines="5"), corpus)
     (again,) = make_stages(small("synthesis", max_lines="5"), corpus)
     assert len(few.inks) == 5 and [ink.text for ink in few.inks] == [ink.text for ink in again.inks]
-    words, lines = make_stages(small("unipen-synthesis", composed="7"), corpus)
+    words, lines = make_stages(small("unipen-synthesis", composed="7", spelled="0"), corpus)
     assert len(lines.inks) == len(corpus.split("train")) + 7
     assert words.until == find_recipe("unipen-synthesis").data.word_fraction
+    with pytest.raises(ValueError, match="needs single characters, and the data has none: .*--set spelled=0"):
+        make_stages(small("unipen-synthesis"), corpus)
     corpus.words = lambda split="": []
     with pytest.raises(ValueError, match="needs single words"):
         make_stages(small("unipen-synthesis"), corpus)

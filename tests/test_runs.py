@@ -363,7 +363,9 @@ def test_all_lines_are_evaluated_long_ones_in_chunks(tmp_path):
 
 
 def test_limits_of_a_recipe_do_not_limit_evaluation(unipen_folder):
-    recipe = configure(find_recipe("unipen-synthesis"), dict(max_points="150", word_fraction="0", composed="0"))
+    recipe = configure(
+        find_recipe("unipen-synthesis"), dict(max_points="150", word_fraction="0", composed="0", spelled="0")
+    )
     collection = recipe.data.open(unipen_folder)
     task = recipe.data.task(recipe, collection)
     assert max(map(len, task.stages[0].inks)) <= 151 < max(map(len, task.valid))

@@ -324,13 +324,13 @@ def test_each_kind_of_model_is_told_what_to_use_instead(small, scribbler):
 def test_a_hand_is_a_prime_that_is_in_the_package(small, monkeypatch, tmp_path):
     monkeypatch.setattr("graves_nb.pretrained.HANDS", tmp_path)
     hand = wave(text="wave")
-    hand.save(tmp_path / "style-01.inkml")
+    hand.save(tmp_path / "01-wavy.inkml")
     expected = write(small, "text", seed=2, prime=hand).points
-    for name in (1, "1", "style-01"):
+    for name in (1, "1", "style-01", "wavy"):
         assert np.array_equal(write(small, "text", seed=2, hand=name).points, expected)
     with pytest.raises(ValueError, match="give one of the two"):
         write(small, "text", hand=1, prime=hand)
-    with pytest.raises(ValueError, match="no hand 2: shipped are style-01"):
+    with pytest.raises(ValueError, match="no hand 2: shipped are wavy"):
         write(small, "text", hand=2)
 
 

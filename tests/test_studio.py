@@ -18,7 +18,7 @@ import pytest
 from browser import ROOT, SCREENSHOTS, ask, free_port, lab, node_modules, run_all, run_notebook, tab, wait_for
 from ipywidgets.widgets.widget import _instances
 
-from graves_nb.pretrained import load_model
+from graves_nb.pretrained import list_hands, load_model
 from graves_nb.sampling import write, write_samples
 from graves_nb.widgets import InkPad, MixtureExplorer, Studio, WindowExplorer
 
@@ -370,8 +370,8 @@ def test_the_studio_in_a_browser(studio_page):
     made.keyboard.press("ArrowRight")
     until(made, f"studio.bias.value > {before} and studio._call['bias'] == studio.bias.value")  # written again
     shown(made)
-    made.get_by_role("radio", name="hand 3").check(force=True)
-    until(made, "studio._call['hand'] == 'style-03' and not studio.write_button.disabled")
+    made.get_by_role("radio", name=list_hands()[2].replace("-", " "), exact=True).check(force=True)
+    until(made, f"studio._call['hand'] == {list_hands()[2]!r} and not studio.write_button.disabled")
     made.get_by_role("radio", name="bias 0.5").check(force=True)
     until(made, "studio._call['bias'] == 0.5")
     shown(made)

@@ -7,7 +7,7 @@ import choose_hands
 import numpy as np
 import pytest
 import torch
-from choose_hands import farthest_first, save, sheet, standardised, well_formed
+from choose_hands import KINDS, Trial, candidates_of, save, sheet, standardised, well_formed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -129,18 +129,15 @@ def test_one_line_of_each_writer_is_enough_but_one_writer_is_not():
         NearestWriter.fit([scribble(1, writer="a"), scribble(2, writer="a")])
 
 
-def test_farthest_first_by_hand():
-    rows = np.array([[0.0], [10], [4], [5], [-1]])  # mean 3.6
-    assert list(farthest_first(rows, lambda i: True)) == [
-        2,
-        1,
-        4,
-        0,
-        3,
-    ]  # 4 is nearest to the mean, 10 farthest from it
-    order = list(farthest_first(rows, lambda i: i not in (2, 1)))
-    assert order == [3, 4, 0]  # 2 and 1 are asked about, and passed over
-    assert sorted(farthest_first(np.zeros((3, 2)), lambda i: True)) == [0, 1, 2]
+def test_candidates_of_a_kind_by_hand():
+    rows = np.zeros((5, len(NAMES) - len(SIZE_FEATURES)))
+    rows[:, 0] = [0, 2, -3, 4, 1]  # the slant
+    assert list(candidates_of(rows, {"slant": 1}, [])) == [3, 1, 4, 0, 2]
+    assert list(candidates_of(rows, {"slant": -1}, [])) == [2, 0, 4, 1, 3]
+    assert list(candidates_of(rows, {}, [])) == [0, 4, 1, 2, 3], "the nearest to the mean first"
+    assert list(candidates_of(rows, {"slant": 1}, [1])) == [3, 0, 2], "4 is less than 1.5 from the one that is taken"
+    rows[3, 2] = 9  # far along, and farther beside
+    assert next(candidates_of(rows, {"slant": 1}, [])) == 1
 
 
 def sample_of(counts, text="ab c", stopped=True):
@@ -170,11 +167,12 @@ def test_standardised_features_leave_out_size():
 
 def test_saved_styles_are_named_in_order_and_replace_older_ones(tmp_path, monkeypatch):
     monkeypatch.setattr("graves_nb.pretrained.HANDS", tmp_path)
-    save([scribble(seed) for seed in range(3)], tmp_path)
-    paths = save([scribble(7), scribble(8, text="ef")], tmp_path)
-    assert list_hands() == [path.stem for path in paths] == ["style-01", "style-02"]
+    save({str(seed): scribble(seed) for seed in range(3)}, tmp_path)
+    paths = save({"plain": scribble(7), "joined-wide": scribble(8, text="ef")}, tmp_path)
+    assert [path.name for path in paths] == ["01-plain.inkml", "02-joined-wide.inkml"]
+    assert list_hands() == ["plain", "joined-wide"]
     style = load_hand(2)
-    assert (style.text, style.writer) == ("ef", "style-02")
+    assert (style.text, style.writer) == ("ef", "02-joined-wide")
     np.testing.assert_allclose(style.points, scribble(8, text="ef").points, atol=6e-4)
 
 
@@ -183,12 +181,34 @@ def test_a_sheet_has_a_row_for_each_style():
     assert page.height == 80 and np.asarray(page)[40:].min() < 128
 
 
-def test_choosing_is_deterministic_and_asks_the_model_itself(capsys, monkeypatch):
+def test_choosing_prefers_what_is_read_and_what_stays_joined(monkeypatch):
+    inks = [scribble(seed) for seed in range(12)]
+    joined = {kind for kind in KINDS if kind.startswith("joined")}
+
+    def pretend(model, ink, read):
+        k = next(i for i, other in enumerate(inks) if other is ink)
+        return Trial([sample_of([20, 20, 0, 20])._replace(ink=scribble(k))], errors=0.1 + 0.01 * k)
+
+    monkeypatch.setattr(choose_hands, "trial", pretend)
+    monkeypatch.setattr(choose_hands, "well_formed", lambda model, sample: True)
+    monkeypatch.setattr(choose_hands, "APART", 0.0)
+    chosen = choose_hands.choose(None, inks, None)
+    assert list(chosen) == list(KINDS)
+    for kind, (_, tried) in chosen.items():
+        tries = list(candidates_of(standardised(inks), KINDS[kind], []))[: choose_hands.TRIES]
+        costs = [choose_hands.cost(kind, pretend(None, inks[i], None)) for i in tries]
+        assert choose_hands.cost(kind, tried) == min(costs)
+        assert (choose_hands.cost(kind, tried) > tried.errors) == (kind in joined)
+    monkeypatch.setattr(choose_hands, "well_formed", lambda model, sample: False)
+    assert choose_hands.choose(None, inks, None) == {}
+
+
+def test_candidates_are_the_lines_of_their_seeds(capsys, monkeypatch):
     torch.manual_seed(0)
     model = InkModel(SynthesisNetwork(SynthesisConfig(len(ASCII), 8, 1, points_per_char=4.0)), ASCII, OffsetScaler())
     monkeypatch.setattr(choose_hands, "well_formed", lambda model, sample: len(sample.ink) > 5)
-    runs = [choose_hands.choose(model, 1, 6, 1.0, seed=3) for _ in range(2)]
+    runs = [choose_hands.write_candidates(model, 6, 1.0, seed=3) for _ in range(2)]
     assert "of 6 lines are well formed" in capsys.readouterr().out
-    assert len(runs[0]) == 1 and [seed for seed, _ in runs[0]] == [seed for seed, _ in runs[1]]
-    assert all(np.array_equal(a.points, b.points) for (_, a), (_, b) in zip(*runs, strict=True))
-    assert all(ink.text == choose_hands.SENTENCE and 3 <= seed < 9 for seed, ink in runs[0])
+    assert runs[0] and [ink.writer for ink in runs[0]] == [ink.writer for ink in runs[1]]
+    assert all(np.array_equal(a.points, b.points) for a, b in zip(*runs, strict=True))
+    assert all(ink.text == choose_hands.SENTENCE and 3 <= int(ink.writer) < 9 for ink in runs[0])
