@@ -31,10 +31,14 @@ ROOMS = {
     "Shipping": "7",
 }
 LIVE_WEIGHTS = "half"  # of the network in the page: exactly the one that is shipped
+ABROAD = [
+    chr(c) for c in range(0xA0, 0x250)
+]  # letters and signs that people type into the page beside those of `FOLDINGS`
 HERO = dict(text="the pen moves by itself", bias=2, seed=0)  # on the first page
 GUIDES = (
     "live",
     "start",
+    "characters",
     "paper",
     "training",
     "tables",
@@ -84,6 +88,7 @@ def live(folder: Path) -> None:
     from graves_nb.ink import animated_svg
     from graves_nb.pretrained import DEFAULT_MODEL, MODELS, list_hands, load_hand, load_model
     from graves_nb.sampling import prime_offsets, write
+    from graves_nb.texts import FOLDINGS, equivalent
 
     made_of = [ROOT / "graves_nb" / "export.py", MODELS / DEFAULT_MODEL / "model.safetensors", Path(__file__)]
     seen, now = folder / ".made-of", digest(made_of)
@@ -95,6 +100,9 @@ def live(folder: Path) -> None:
     offsets = [[[round(v, 6) for v in row] for row in prime_offsets(model, hand).tolist()] for hand in hands]
     about = dict(
         symbols=model.alphabet.symbols,
+        foldings={
+            c: written for c in [*FOLDINGS, *ABROAD] if (written := equivalent(c, model.alphabet.symbols)) is not None
+        },
         cells=config.hidden_size,
         layers=config.n_layers,
         window=config.n_window,

@@ -295,7 +295,7 @@ def test_no_motion_where_none_is_wanted(site, browser):
 
 @pytest.mark.parametrize(
     ("settings", "said"),
-    [("", "type a few words"), ("caf\u00e9", "does not know \u00e9")],
+    [("", "type a few words"), ("\u65e5\u672c", "does not know \u65e5 \u672c")],
 )
 def test_what_cannot_be_written_is_told(site, browser, settings, said):
     with tab(browser) as made:

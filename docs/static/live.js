@@ -80,11 +80,17 @@ class Writer {
     Object.assign(this, { ort, session, about });
   }
 
+  /** A text as it can be written: curly quotes, dashes and their like by what is written for them, as Python does. */
+  fold(text) {
+    const { symbols, foldings } = this.about;
+    return [...text.normalize("NFC")].map((c) => (symbols.includes(c) ? c : foldings[c] ?? c)).join("").trim();
+  }
+
   /** The characters of a text as numbers. */
   encode(text) {
     const unknown = [...new Set(text)].filter((c) => !this.about.symbols.includes(c));
     if (!text.trim()) throw new Error("There is nothing to write: type a few words.");
-    if (unknown.length) throw new Error(`The network does not know ${unknown.join(" ")} : it writes printable ASCII.`);
+    if (unknown.length) throw new Error(`The network does not know ${unknown.join(" ")} : it writes ASCII and accents.`);
     return [...text].map((c) => this.about.symbols.indexOf(c));
   }
 
@@ -341,7 +347,7 @@ class Page {
     }
     this.writer = await loadWriter((text) => this.say(text));
     const styles = this.part("style");
-    this.writer.about.styles.forEach((hand, i) => styles.append(new Option(hand.name, i + 1)));
+    this.writer.about.styles.forEach((hand, i) => styles.append(new Option(hand.name.replaceAll("-", " "), i + 1)));
     this.fromAddress();
     this.part("form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -409,7 +415,7 @@ class Page {
   async writeLine() {
     let points = 0;
     try {
-      points = await this.draw(this.part("text").value, this.settings());
+      points = await this.draw(this.writer.fold(this.part("text").value), this.settings());
     } catch (error) {
       this.say(error.message, true);
     }
