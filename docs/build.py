@@ -31,9 +31,7 @@ ROOMS = {
     "Shipping": "7",
 }
 LIVE_WEIGHTS = "half"  # of the network in the page: exactly the one that is shipped
-ABROAD = [
-    chr(c) for c in range(0xA0, 0x250)
-]  # letters and signs that people type into the page beside those of `FOLDINGS`
+ABROAD = [chr(c) for c in range(0xA0, 0x250)]  # what people type into the page, beside the characters of `FOLDINGS`
 HERO = dict(text="the pen moves by itself", bias=2, seed=0)  # on the first page
 GUIDES = (
     "live",
@@ -95,14 +93,13 @@ def live(folder: Path) -> None:
     if seen.exists() and seen.read_text() == now:
         return
     model = load_model()
+    foldings = [(c, equivalent(c, model.alphabet.symbols)) for c in (*FOLDINGS, *ABROAD)]
     config, hands = model.network.config, [load_hand(name) for name in list_hands()]
     export_onnx(model, folder / "live.onnx", LIVE_WEIGHTS)
     offsets = [[[round(v, 6) for v in row] for row in prime_offsets(model, hand).tolist()] for hand in hands]
     about = dict(
         symbols=model.alphabet.symbols,
-        foldings={
-            c: written for c in [*FOLDINGS, *ABROAD] if (written := equivalent(c, model.alphabet.symbols)) is not None
-        },
+        foldings={c: written for c, written in foldings if written not in (None, c)},
         cells=config.hidden_size,
         layers=config.n_layers,
         window=config.n_window,

@@ -304,6 +304,13 @@ def test_what_cannot_be_written_is_told(site, browser, settings, said):
         assert said in made.locator(".said").inner_text() and made.complaints == []
 
 
+def test_what_a_telephone_makes_of_quotes_is_written_all_the_same(site, browser):
+    with tab(browser) as made:
+        open_live(made, site)
+        write_in(made, "it\u2019s \u201cu\u0308ber\u201d \u2014 \u0141")
+        assert made.locator(".letters").inner_text() == 'it\'s "\u00fcber" - L' and made.complaints == []
+
+
 def test_a_plain_message_where_webassembly_is_off(site, browser):
     with tab(browser) as made:
         made.add_init_script("delete window.WebAssembly")
