@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['app', 'DYNAMIC_RATE', 'MOST', 'NEATEST', 'MODEL', 'STUDIO', 'main', 'write', 'dataset', 'sample', 'train', 'evaluate',
-           'compress', 'decompress', 'lab', 'collect', 'export', 'bench', 'data', 'recipes', 'models', 'tables']
+           'compress', 'surprise', 'decompress', 'lab', 'collect', 'export', 'bench', 'data', 'recipes', 'models',
+           'tables']
 
 # %% ../nbs/71_cli.ipynb #52-002
 import json
@@ -534,13 +535,19 @@ def sample_strokes(model, output, kind, looks, length, how, prime) -> None:
 
 
 def sample_symbols(model, output, length, prime, choice, seed, count) -> None:
-    "Text, into files or shown."
-    from graves_nb.sampling import sample_text
+    "Text: into files, or shown; a single one while it is drawn."
+    from graves_nb.sampling import sample_text, stream_text
     from graves_nb.texts import read_text
 
-    if output is not None and str(output) != "-":
+    shown = output is None or str(output) == "-"
+    if not shown:
         check_target(output)
     prime = read_text("-").removesuffix("\n") if prime == "-" else prime or ""
+    if shown and count == 1:
+        for text in stream_text(model, prime, seed, length, **choice):
+            typer.echo(text, nl=False)
+        typer.echo()
+        return
     with waiting("drawing"):
         texts = sample_text(model, length, prime, seed=seed, count=count, **choice)
     save_texts(texts, output)
@@ -709,6 +716,27 @@ def compress(
     send(packed, output)
     ratio = f", {8 * len(packed) / len(content):.3f} bits a byte" if content else ""
     typer.echo(f"{output}: {len(content):,} bytes in {len(packed):,}{ratio}", err=str(output) == "-")
+
+
+@app.command()
+def surprise(
+    file: Annotated[Path, typer.Argument(help="a text, or - for standard input")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="FILE.html if not given; - for standard output")] = None,
+    model: Annotated[str, typer.Option(help="a text model")] = "wiki",
+) -> None:
+    "A page of a text, in the colours of what surprised a network that reads it."
+    from graves_nb.pretrained import load_model
+    from graves_nb.surprise import surprise_page, surprises
+    from graves_nb.texts import read_text
+
+    check_input(file)
+    output = output or beside(file, f"{file.name}.html")
+    if str(output) != "-":
+        check_target(output)
+    told = surprises(load_model(model), read_text(file))
+    send(surprise_page(told, "standard input" if str(file) == "-" else file.name).encode(), output)
+    bits = sum(s.bits for s in told) / len(told)
+    typer.echo(f"{output}: {len(told):,} characters or words, {bits:.2f} bits each", err=str(output) == "-")
 
 
 @app.command()

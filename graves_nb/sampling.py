@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from .alphabet import TextBatch
 from .checks import as_number, as_seed, as_whole, shown_value
 from .contracts import find_backend, map_state
-from .corpus import NULL
+from .corpus import END, NULL
 from .drawing import draw_points, lines_apart
 from .endings import Ending, Line
 from .hands import LONG, POINTS_PER_CHARACTER, Hand, even, ink_of, measure_hand, rescale, spread, straighten, weigh, width_of
@@ -682,22 +682,38 @@ def stream_text(
     model: TextModel,  # from `load_model("wiki")`, or trained
     prime: str | bytes = "",  # to go on with; it is not part of the answer
     seed: int = 0,  # same seed, same text
+    length: int | None = None,  # symbols to draw: bytes, characters or words; None never ends
     **choice,  # fields of `Choice`: `temperature=0.7`, `top_k=40`, `top_p=0.9`
-) -> Iterator[str]:  # symbol by symbol, without end; bytes are held back until they make a character
+) -> Iterator[str]:  # symbol by symbol; bytes are held back until they make a character
     "Sample text, and read it while it comes."
     _check_kind(model, "text", "`write` and `sample_ink` draw ink")
+    length = None if length is None else as_whole("length", length, 1, 10**9)
     symbols = draw_symbols(model, prime, [as_seed(seed)], Choice(**choice))
-    return _characters(model.vocabulary, symbols)
+    return _characters(model.vocabulary, islice(symbols, length))
 
 
 def _characters(vocabulary, symbols):
     "Text of symbols as they come."
+    if vocabulary.unit == "word":
+        yield from _words(vocabulary, symbols)
+        return
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     for symbol in symbols:
         text = vocabulary.decode(symbol)
         text = decoder.decode(text) if isinstance(text, bytes) else text
         if text:
             yield text
+    if rest := decoder.decode(b"", final=True):
+        yield rest
+
+
+def _words(vocabulary, symbols):
+    "Words as they come, each with the blank before it."
+    blank = ""
+    for symbol in symbols:
+        word = vocabulary.symbols[int(symbol)]
+        yield "\n" if word == END else blank + word
+        blank = "" if word == END else " "
 
 # %% ../nbs/50_sampling.ipynb #5f0c520f
 def sample_text(
