@@ -128,8 +128,30 @@ def longest_dot(character: str) -> int:
     return LONGEST_DOT if character in ".:!?" else 8
 
 
+def is_accent(word: LastWord, i: int) -> bool:
+    "Whether a stroke is small and stands above a last letter that has no accent, nor lacks one any letter before it."
+    (a, b), last = word.strokes[i], len(word.ending.word) - 1
+    letter = np.flatnonzero(word.places[:a] == last)
+    if word.ending.word[-1] in MARKED or not word.ending.word[-1].islower() or not len(letter) or word.places[a] < last:
+        return False
+    above = word.xy[a:b, 1].max() < np.quantile(word.xy[letter, 1], 0.2)
+    return above and b - a <= LONGEST_MARK and not is_needed(word, i)
+
+
 def line_end(word: LastWord, passed: int) -> int:
     "How many of its points a line keeps whose window passed the text at one of them."
+    kept = end_of_strokes(word, passed)
+    for i in reversed(range(1, len(word.strokes))):
+        a, b = word.strokes[i]
+        if b <= kept and is_accent(word, i):
+            kept = a
+        elif b <= kept:
+            break
+    return kept
+
+
+def end_of_strokes(word: LastWord, passed: int) -> int:
+    "How many of its points a line keeps, whatever stands above its last letter."
     i = next(i for i, (a, b) in enumerate(word.strokes) if a <= passed < b)
     begun = word.strokes[i][0]
     if begun == passed and i and right_of_ink(word, i) > 0 and not is_needed(word, i):
@@ -155,6 +177,7 @@ class Line:
     ):
         self.text, self.limit, self.ending, self.job, self.prime = text, limit, ending, job, prime
         self.points, self.places, self.trace = [], [], []
+        self.arrived = None  # the point at which the window came to the last character
         self.passed = None  # the point at which the window passed the text
         self.stopped, self.trouble, self.numbers = False, "", None
         self.usual, self.retries = 0.0, 0  # how many points such a text usually takes; how often it was written again
@@ -168,7 +191,7 @@ class Line:
     @property
     def sure(self) -> int:
         "How many of its points will certainly stay."
-        return len(self.points) if self.stopped or self.passed is None else self.passed
+        return len(self.points) if self.stopped or self.ending is None or self.arrived is None else self.arrived
 
     @property
     def reach(self) -> int:
@@ -194,6 +217,8 @@ def take_point(line: Line, point, finished: bool, weights: Sequence[float]) -> N
         return
     line.points.append(point)
     line.places.append(place_of(line, weights))
+    if line.arrived is None and line.reach - 2 <= line.places[-1]:
+        line.arrived = len(line.points) - 1
     if line.passed is not None and line.ending is not None:
         after = len(line.points) - line.passed
         if point[2] == 1 or after % 25 == 0 or line.done:

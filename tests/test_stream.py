@@ -315,6 +315,174 @@ def test_a_full_stop_is_a_dot():
     assert line.stopped and len(line.points) == 13
 
 
+@pytest.mark.parametrize("passed_at", [19, 20, 22, 23])
+def test_a_mark_above_a_letter_that_has_none_is_taken_back(passed_at):
+    "A letter, another that goes down and up again, two dots above it; the window passes as they begin, in them, or after."
+    first = [(0.1, 0, 0)] * 6 + [(0.1, 0, 1)]
+    letter = [(0.2, -1, 0)] + [(0.05, 0.1, 0)] * 5 + [(0.05, -0.1, 0)] * 5 + [(0, 0, 1)]
+    dots = [(-0.2, -0.6, 0), (0.02, 0, 1), (0.1, 0, 0), (0.02, 0, 1)]
+    after = [(1.5, 1, 0)] + [(0.1, 0, 0)] * 8 + [(0.1, 0, 1)]
+    moves, without = first + letter + dots + after, len(first) + len(letter)
+    places = [0] * len(first) + [1] * (passed_at - len(first)) + [2] * (len(moves) - passed_at)
+    for word, kept in (("no", without), ("n\u00f6", without + len(dots))):
+        line = line_of(word, moves, passed_at, places)
+        assert line.stopped and len(line.points) == kept and line.points[-1][2] == 1
+        assert line.arrived == len(first)  # up to there it is sure from the beginning
+
+
+# ---------------------------------------------------------------- text and numbers
+
+
+def test_text_is_folded_and_stripped_or_refused_with_places():
+    model = small()
+    ink = write(model, " \u201cna\u00efve\u201d\u00a0\u2013\tok ", seed=1)
+    assert ink.text == '"naive" - ok' and np.array_equal(ink.points, write(model, '"naive" - ok', seed=1).points)
+    with pytest.raises(ValueError, match="cannot write '\u03bb', '\u6f22' in .*line 1, column 2.*line 1, column 5"):
+        write(model, "a\u03bbb \u6f22")
+    for blank in (" ", "\t\n", "\u00a0"):
+        with pytest.raises(ValueError, match="nothing to write"):
+            write(model, blank)
+    with pytest.raises(ValueError, match="2 lines"):
+        write(model, "one\ntwo")
+    with pytest.raises(ValueError, match="cannot write"):
+        write(model, "caf\u00e9", fold=False)
+    assert text_to_write(model, "caf\u00e9") == "cafe"
+    assert len(write(model, "ok", prime=wave("\u00e9t\u00e9"))) > 1  # of a prime, too
+
+
+@pytest.mark.parametrize(
+    "keywords, error, message",
+    [
+        (dict(seed=1.5), ValueError, "seed is a whole number"),
+        (dict(seed="1"), ValueError, "seed is a whole number"),
+        (dict(seed=2**64), ValueError, "seed is a whole number from"),
+        (dict(bias="much"), ValueError, "bias is a finite number"),
+        (dict(prime="x"), TypeError, "a prime is ink"),
+        (dict(hand=99), ValueError, "no hand 99"),
+        (dict(stop="soon"), ValueError, "stop is"),
+        (dict(retry=-1), ValueError, "retry is"),
+        (dict(text=3), TypeError, "text is a line or a list of lines, got 3"),
+        (dict(text=[3]), TypeError, "a text to write is a str"),
+        (dict(temper=3), TypeError, "temper"),
+    ],
+)
+def test_what_is_asked_wrongly_is_named(keywords, error, message):
+    with pytest.raises(error, match=message):
+        write(small(), **(dict(text="ok") | keywords))
+
+
+def test_numbers_of_any_type_are_numbers():
+    model = small()
+    expected = write(model, "ok", bias=1.0, seed=1).points
+    for seed in (np.int64(1), torch.tensor(1), 1.0):
+        assert np.array_equal(write(model, "ok", bias=np.float32(1), seed=seed).points, expected)
+    with pytest.raises(ValueError, match="n_points is a whole number"):
+        sample_ink(model=load_model("unipen-prediction"), n_points=1.5)
+
+
+# ---------------------------------------------------------------- trouble
+
+
+def test_a_line_that_its_limit_ends_says_so(shipped):
+    with pytest.warns(LineTrouble, match="'cut short' of seed 3 went wrong: it was ended by its limit of 18 points"):
+        (sample,) = write_samples(shipped, ["cut short"], seed=3, max_points_per_char=2)
+    assert not sample.stopped and "limit" in sample.trouble and sample.job.seed == 3
+    with pytest.warns(LineTrouble, match="limit"):
+        write(shipped, "cut short", seed=3, max_points_per_char=2)
+
+
+def test_a_clean_line_warns_of_nothing(shipped):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (sample,) = write_samples(shipped, ["a clean line"], bias=1, seed=3, prime=load_hand(3))
+    assert sample.stopped and sample.trouble == ""
+
+
+def test_a_prime_whose_text_is_another_is_told(shipped):
+    for number in range(1, 9):
+        hand = load_hand(number)
+        assert fault_of_prime(hand) == ""
+        assert "seems not to be what the ink shows" in fault_of_prime(replace(hand, text="no"))
+    wrong = replace(load_hand(1), text="no")
+    with pytest.warns(LineTrouble, match="the text of its prime, 'no', seems not to be what the ink shows"):
+        write(shipped, "anything", prime=wrong)
+
+
+def test_what_went_wrong_is_written_again_with_another_seed(shipped):
+    (first,) = write_samples(shipped, ["idea"], bias=1, seed=22)  # wanders off
+    (again,) = write_samples(shipped, ["idea"], bias=1, seed=22, retry=5)
+    assert first.trouble and first.job.seed == 22
+    assert not again.trouble and again.job.seed != 22
+    assert np.array_equal(write(shipped, "idea", bias=1, seed=again.job.seed).points, again.ink.points)
+
+
+# ---------------------------------------------------------------- ends
+
+
+def test_the_end_of_the_paper_is_a_choice(shipped):
+    for seed in range(5):
+        paper = write(shipped, "ocean", bias=1, seed=seed, stop="paper")
+        whole = write(shipped, "ocean", bias=1, seed=seed)
+        n = len(paper) - 1
+        assert len(whole) >= len(paper) and np.array_equal(whole.points[:n], paper.points[:n])
+
+
+@pytest.mark.parametrize("word", ["ocean", "hello", "Monday"])
+def test_no_stroke_is_added_to_a_word_that_needs_none(shipped, word):
+    samples = [sample for sample in write_samples(shipped, [word] * 24, bias=1, trace=True) if not sample.trouble]
+    assert len(samples) >= 22
+    for sample in samples:
+        sizes = np.array([np.ptp(stroke, axis=0).max() for stroke in sample.ink.strokes])
+        assert sizes[-1] > 0.25, f"{word} {sample.job.seed} ends in a dot"
+
+
+def test_an_i_and_a_t_keep_their_marks(shipped):
+    inks = write(shipped, ["light"] * 12, bias=1)
+    assert sum(len(ink.strokes) >= 3 for ink in inks) >= 9
+
+
+def line_of(word, moves, passed_at, places):
+    "A line that has taken these moves."
+    line = Line(torch.zeros(len(word)), 300, Ending(word))
+    for i, (move, place) in enumerate(zip(moves, places, strict=True)):
+        if not line.done:
+            line.take(move, i >= passed_at, [float(u == place) for u in range(len(word) + 1)])
+    return line
+
+
+def test_a_stroke_that_runs_on_is_cut_where_the_pen_is_slow():
+    moves = [(0.1, 0, 0)] * 10 + [(0.2, 0, 0)] * 6 + [(0.01, 0, 0)] + [(0.2, 0, 0)] * 40
+    line = line_of("o", moves, 8, [0] * 8 + [1] * 49)
+    assert line.stopped and 14 <= len(line.points) <= 18 and line.points[-1][2] == 1
+
+
+def test_a_full_stop_is_a_dot():
+    moves = [(0.1, 0, 0)] * 9 + [(0.1, 0, 1), (0.3, 0.5, 0)] + [(0.01, 0, 0)] * 20 + [(0, 0, 1)]
+    line = line_of("a.", moves, 11, [0] * 9 + [1, 1] + [2] * 21)
+    assert line.stopped and len(line.points) == 13
+
+
+@pytest.mark.parametrize(("word", "strokes"), [("no", 2), ("n\u00f6", 4), ("io", 3), ("O", 3), ("n1", 4)])
+@pytest.mark.parametrize("passed_at", [19, 21, 25])
+def test_a_mark_above_a_letter_that_has_none_is_taken_back(word, strokes, passed_at):
+    "A letter to the left, one that goes down and up again, and two dots above it; the window passes in the first, or after."
+    last = len(word) - 1
+    first = [(0.1, 0, 0)] * 6 + [(0.1, 0, 1)]
+    letter = [(0.2, -1, 0)] + [(0.05, 0.1, 0)] * 5 + [(0.05, -0.1, 0)] * 5 + [(0, 0, 1)]
+    dots = [(-0.2, -0.6, 0), (0.02, 0, 1), (0.1, 0, 0), (0.02, 0, 1)]
+    after = [(1.5, 1, 0)] + [(0.1, 0, 0)] * 8 + [(0.1, 0, 1)]
+    moves = (first if last else []) + letter + dots + after
+    passed_at -= 0 if last else len(first)
+    places = [0] * (len(first) if last else 0) + [last] * (passed_at - (len(first) if last else 0))
+    line = line_of(word, moves, passed_at, places + [last + 1] * (len(moves) - passed_at))
+    drawn = sum(point[2] for point in line.points)
+    assert line.stopped and line.points[-1][2] == 1 and line.arrived <= len(line.points)
+    if word == "no":
+        assert drawn == strokes and len(line.points) == len(first) + len(letter)
+    if word == "n\u00f6":
+        assert drawn == strokes and len(line.points) == len(first) + len(letter) + len(dots)
+
+
 # ---------------------------------------------------------------- text
 
 
