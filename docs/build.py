@@ -83,12 +83,16 @@ def vendor(folder: Path) -> None:
 def live(folder: Path) -> None:
     "What the page that writes needs: the network, all else there is to know as JSON; and the line of the first page."
     from graves_nb.export import export_onnx
+    from graves_nb.endings import MARKED
     from graves_nb.ink import animated_svg
     from graves_nb.pretrained import DEFAULT_MODEL, HANDS, MODELS, list_hands, load_hand, load_model
     from graves_nb.sampling import prime_offsets, write
     from graves_nb.texts import FOLDINGS, equivalent
 
-    made_of = [ROOT / "graves_nb" / name for name in ("export.py", "texts.py")] + [Path(__file__), *HANDS.iterdir()]
+    made_of = [ROOT / "graves_nb" / name for name in ("endings.py", "export.py", "texts.py")] + [
+        Path(__file__),
+        *HANDS.iterdir(),
+    ]
     made_of.append(MODELS / DEFAULT_MODEL / "model.safetensors")
     seen, now = folder / ".made-of", digest(made_of)
     if seen.exists() and seen.read_text() == now:
@@ -101,6 +105,7 @@ def live(folder: Path) -> None:
     about = dict(
         symbols=model.alphabet.symbols,
         foldings={c: written for c, written in foldings if written not in (None, c)},
+        marked=dict(MARKED),
         cells=config.hidden_size,
         layers=config.n_layers,
         window=config.n_window,

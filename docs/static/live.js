@@ -148,21 +148,26 @@ class Writer {
   }
 }
 
-const MARKED = { i: 1, j: 1, t: 1, f: 1, x: 1, ä: 2, ö: 2, ü: 2, Ä: 2, Ö: 2, Ü: 2 };
 const SEPARATE = { ".": 1, ",": 1, "'": 1, "`": 1, "-": 1, _: 1, "!": 2, "?": 2, ":": 2, ";": 2, "=": 2, '"': 2 };
 const LONGEST_MARK = 20;
 
+/** As numpy's: between the two nearest. */
+function quantile(values, q) {
+  const sorted = [...values].sort((a, b) => a - b), at = q * (sorted.length - 1), k = Math.floor(at);
+  return sorted[k] + (at - k) * ((sorted[k + 1] ?? sorted[k]) - sorted[k]);
+}
+
 /** Where a line ends: the notebook 51_endings of Python, function by function. */
 class Ending {
-  constructor(text, { mean, std, pace = 18 }) {
+  constructor(text, { mean, std, marked, pace = 18 }) {
     this.word = text.split(" ").pop().slice(-24);
-    Object.assign(this, { mean, std, unit: Math.abs(mean[0]) * pace || std[0] });
-    Object.assign(this, { points: [], xy: [], places: [], passed: null, stopped: false });
+    Object.assign(this, { mean, std, marked, unit: Math.abs(mean[0]) * pace || std[0] });
+    Object.assign(this, { points: [], xy: [], places: [], arrived: null, passed: null, stopped: false });
     this.last = this.word[this.word.length - 1];
   }
 
   get sure() {
-    return this.stopped || this.passed === null ? this.points.length : this.passed;
+    return this.stopped || this.arrived === null ? this.points.length : this.arrived;
   }
 
   take(point, phi, atLimit) {
@@ -172,7 +177,9 @@ class Ending {
     this.points.push(point);
     this.xy.push([x + point[0] * this.std[0] + this.mean[0], y + point[1] * this.std[1] + this.mean[1]]);
     const weights = phi.slice(-this.word.length - 1), most = Math.max(...weights);
-    this.places.push(most > 0.03 ? weights.indexOf(most) : -1);
+    const place = most > 0.03 ? weights.indexOf(most) : -1;
+    this.places.push(place);
+    if (this.arrived === null && place >= this.word.length - 1) this.arrived = this.points.length - 1;
     const after = this.points.length - this.passed;
     if (this.passed !== null && (point[2] === 1 || after % 25 === 0 || atLimit)) this.end(atLimit);
   }
@@ -218,14 +225,14 @@ class Ending {
     const spans = [], used = new Set(), reach = before < this.strokes.length ? this.strokes[before][0] : this.xy.length;
     [...this.word].forEach((letter, u) => {
       const looked = this.places.slice(0, reach).flatMap((place, i) => (place === u ? [i] : []));
-      if (!(letter in MARKED) || !looked.length) return;
+      if (!(letter in this.marked) || !looked.length) return;
       const xs = looked.map((i) => this.xy[i][0]), span = [Math.min(...xs), Math.max(...xs)];
       const later = [];
       for (let i = 0; i < before; i++) {
         if (!used.has(i) && this.strokes[i][0] > looked[0] && this.isMark(i, span)) later.push(i);
       }
-      later.slice(0, MARKED[letter]).forEach((i) => used.add(i));
-      if (MARKED[letter] > later.length) spans.push(span);
+      later.slice(0, this.marked[letter]).forEach((i) => used.add(i));
+      if (this.marked[letter] > later.length) spans.push(span);
     });
     return spans;
   }
@@ -260,7 +267,26 @@ class Ending {
     return this.passed + 6 + steps.indexOf(Math.min(...steps));
   }
 
+  isAccent(i) {
+    const [a, b] = this.strokes[i], last = this.word.length - 1, lower = this.last !== this.last.toUpperCase();
+    const letter = this.places.slice(0, a).flatMap((place, k) => (place === last ? [this.xy[k][1]] : []));
+    if (this.last in this.marked || !lower || !letter.length || this.places[a] < last) return false;
+    const above = Math.max(...this.column(a, b, 1)) < quantile(letter, 0.2);
+    return above && b - a <= LONGEST_MARK && !this.isNeeded(i);
+  }
+
   keep() {
+    let kept = this.endOfStrokes();
+    for (let i = this.strokes.length - 1; i > 0; i--) {
+      const [a, b] = this.strokes[i];
+      if (b > kept) continue;
+      if (!this.isAccent(i)) break;
+      kept = a;
+    }
+    return kept;
+  }
+
+  endOfStrokes() {
     let i = this.strokes.findIndex(([a, b]) => a <= this.passed && this.passed < b);
     const [begun] = this.strokes[i];
     if (begun === this.passed && i && this.rightOfInk(i) > 0 && !this.isNeeded(i)) return begun;
