@@ -82,18 +82,15 @@ def vendor(folder: Path) -> None:
 
 def live(folder: Path) -> None:
     "What the page that writes needs: the network, all else there is to know as JSON; and the line of the first page."
-    from graves_nb.export import export_onnx
     from graves_nb.endings import MARKED
+    from graves_nb.export import export_onnx
     from graves_nb.ink import animated_svg
     from graves_nb.pretrained import DEFAULT_MODEL, HANDS, MODELS, list_hands, load_hand, load_model
     from graves_nb.sampling import prime_offsets, write
     from graves_nb.texts import FOLDINGS, equivalent
 
-    made_of = [ROOT / "graves_nb" / name for name in ("endings.py", "export.py", "texts.py")] + [
-        Path(__file__),
-        *HANDS.iterdir(),
-    ]
-    made_of.append(MODELS / DEFAULT_MODEL / "model.safetensors")
+    made_of = [ROOT / "graves_nb" / name for name in ("endings.py", "export.py", "texts.py")]
+    made_of += [MODELS / DEFAULT_MODEL / "model.safetensors", Path(__file__), *sorted(HANDS.iterdir())]
     seen, now = folder / ".made-of", digest(made_of)
     if seen.exists() and seen.read_text() == now:
         return
