@@ -63,7 +63,7 @@ def test_justified_lines_end_at_the_margin_but_for_the_last():
 
 
 def test_a_letter_on_several_sheets_is_one_pdf_and_the_same_again():
-    model, text = load_model(), "One hand. " * 12
+    model, text = load_model(), "One hand. " * 20
     pages = write_letter(model, text, NARROW, bias=1, seed=2)
     again = write_letter(model, text, NARROW, bias=1, seed=2)
     assert len(pages) > 1 and [svg_of(p.strokes, p.text, NARROW.picture()) for p in pages] == [

@@ -262,10 +262,10 @@ def test_a_prime_whose_text_is_another_is_told(shipped):
 
 
 def test_what_went_wrong_is_written_again_with_another_seed(shipped):
-    (first,) = write_samples(shipped, ["idea"], bias=1, seed=22)  # wanders off
-    (again,) = write_samples(shipped, ["idea"], bias=1, seed=22, retry=5)
-    assert first.trouble and first.job.seed == 22
-    assert not again.trouble and again.job.seed != 22
+    (first,) = write_samples(shipped, ["idea"], bias=1, seed=7)  # wanders off
+    (again,) = write_samples(shipped, ["idea"], bias=1, seed=7, retry=5)
+    assert first.trouble and first.job.seed == 7
+    assert not again.trouble and again.job.seed != 7
     assert np.array_equal(write(shipped, "idea", bias=1, seed=again.job.seed).points, again.ink.points)
 
 
@@ -317,7 +317,7 @@ def test_a_full_stop_is_a_dot():
 
 @pytest.mark.parametrize("passed_at", [19, 20, 22, 23])
 def test_a_mark_above_a_letter_that_has_none_is_taken_back(passed_at):
-    "A letter, another that goes down and up again, two dots above it; the window passes as they begin, in them, or after."
+    "A letter, one that goes down and up again, two dots above it; the window passes as they begin, in them, or after."
     first = [(0.1, 0, 0)] * 6 + [(0.1, 0, 1)]
     letter = [(0.2, -1, 0)] + [(0.05, 0.1, 0)] * 5 + [(0.05, -0.1, 0)] * 5 + [(0, 0, 1)]
     dots = [(-0.2, -0.6, 0), (0.02, 0, 1), (0.1, 0, 0), (0.02, 0, 1)]

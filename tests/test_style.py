@@ -10,6 +10,7 @@ import torch
 from choose_hands import KINDS, Trial, candidates_of, save, sheet, standardised, well_formed
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from legibility import compare
 
 from graves_nb.alphabet import ASCII
 from graves_nb.ink import Ink, OffsetScaler
@@ -192,7 +193,7 @@ def test_choosing_prefers_what_is_read_and_what_stays_joined(monkeypatch):
     monkeypatch.setattr(choose_hands, "trial", pretend)
     monkeypatch.setattr(choose_hands, "well_formed", lambda model, sample: True)
     monkeypatch.setattr(choose_hands, "APART", 0.0)
-    chosen = choose_hands.choose(None, inks, None)
+    chosen = choose_hands.choose(None, inks, [0.0] * len(inks), None)
     assert list(chosen) == list(KINDS)
     for kind, (_, tried) in chosen.items():
         tries = list(candidates_of(standardised(inks), KINDS[kind], []))[: choose_hands.TRIES]
@@ -200,15 +201,22 @@ def test_choosing_prefers_what_is_read_and_what_stays_joined(monkeypatch):
         assert choose_hands.cost(kind, tried) == min(costs)
         assert (choose_hands.cost(kind, tried) > tried.errors) == (kind in joined)
     monkeypatch.setattr(choose_hands, "well_formed", lambda model, sample: False)
-    assert choose_hands.choose(None, inks, None) == {}
+    assert choose_hands.choose(None, inks, [0.0] * len(inks), None) == {}
 
 
 def test_candidates_are_the_lines_of_their_seeds(capsys, monkeypatch):
     torch.manual_seed(0)
     model = InkModel(SynthesisNetwork(SynthesisConfig(len(ASCII), 8, 1, points_per_char=4.0)), ASCII, OffsetScaler())
     monkeypatch.setattr(choose_hands, "well_formed", lambda model, sample: len(sample.ink) > 5)
-    runs = [choose_hands.write_candidates(model, 6, 1.0, seed=3) for _ in range(2)]
-    assert "of 6 lines are well formed" in capsys.readouterr().out
+    read = {True: choose_hands.SENTENCE, False: "nothing like it"}
+    turns = iter([True, True, False, True, True, True] * 2)
+    monkeypatch.setattr(
+        choose_hands, "read_all", lambda inks, read, name: [compare(i.text, read[next(turns)]) for i in inks]
+    )
+    runs = [choose_hands.write_candidates(model, 6, 1.0, 3, read) for _ in range(2)]
+    assert "6 of 6 lines are well formed, 5 of them legible" in capsys.readouterr().out
+    assert all(errors == [0.0] * 5 for _, errors in runs)
+    runs = [inks for inks, _ in runs]
     assert runs[0] and [ink.writer for ink in runs[0]] == [ink.writer for ink in runs[1]]
     assert all(np.array_equal(a.points, b.points) for a, b in zip(*runs, strict=True))
     assert all(ink.text == choose_hands.SENTENCE and 3 <= int(ink.writer) < 9 for ink in runs[0])

@@ -11,6 +11,7 @@ import json
 import shlex
 import string
 import sys
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -88,17 +89,23 @@ def texts_of(c: str) -> Sequence[str]:
     return tuple((words * 3)[:3]) if words else (c, f"{c} {c}", f"a{c}o")
 
 
+def spoken(c: str) -> str:
+    "A letter in letters that the labels' font has."
+    return unicodedata.name(c).removeprefix("LATIN ").replace(" LETTER", "").lower()
+
+
 def sheet_of(rows: Sequence[tuple[str, Sequence[Ink]]]) -> Image.Image:
     "A row for each character: what it is, and its lines."
     wide, high = CELL
-    page = Image.new("RGB", (40 + wide * max(len(inks) for _, inks in rows), high * len(rows)), "white")
-    draw, font = ImageDraw.Draw(page), ImageFont.load_default(22)
+    side = 40 if all(c.isascii() for c, _ in rows) else 170
+    page = Image.new("RGB", (side + wide * max(len(inks) for _, inks in rows), high * len(rows)), "white")
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(22 if side == 40 else 14)
     for i, (c, inks) in enumerate(rows):
-        draw.text((8, i * high + high // 2 - 14), c, "#2c5a9f", font)
+        draw.text((8, i * high + high // 2 - 14), c if c.isascii() else spoken(c), "#2c5a9f", font)
         for j, ink in enumerate(inks):
             picture = ink.to_image(height=high - 8, pen=3.4)
             picture.thumbnail((wide - 12, high - 8))
-            page.paste(picture, (40 + j * wide, i * high + 4))
+            page.paste(picture, (side + j * wide, i * high + 4))
     return page
 
 

@@ -32,8 +32,12 @@ TRIALS = tuple(SENTENCES.read_text().splitlines()[::8])  # what each must be abl
 TRIAL_BIAS = 1.0  # at which it writes them
 FEWEST_POINTS = 2  # for which the window looks at each letter, or it was skipped
 TYPICAL = 2.5  # largest distance from the mean of any feature, in standard deviations: beyond, something went wrong
-TRIES = 6  # lines of a kind that are tried
-JOINING = 0.5  # errors a character that a stroke a letter is worth, in a joined hand
+OWN_ERRORS, JOINED_ERRORS = (
+    0.08,
+    0.25,
+)  # most of a line's characters that may be misread; the recogniser misreads joined ones
+TRIES = 8  # lines of a kind that are tried
+JOINING = 1.0  # errors a character that a stroke a letter is worth, in a joined hand
 APART = 1.5  # least distance of two hands, in standard deviations
 KINDS: dict[str, Mapping[str, float]] = {  # in standard deviations of the candidates' features
     "plain": {},
@@ -122,13 +126,16 @@ def cost(
 def choose(
     model: InkModel,
     inks: Sequence[Ink],  # candidates
+    errors: Sequence[float],  # of each, as the recogniser reads it
     read: Callable[[bytes], str],
 ) -> dict[str, tuple[Ink, Trial]]:  # by kind; without those that no candidate is fit for
     "A hand of each kind."
     rows, chosen, taken = standardised(inks), {}, []
     inside, tried = abs(rows).max(1) < TYPICAL, {}
     for kind, direction in KINDS.items():
-        tries = list(islice((i for i in candidates_of(rows, direction, taken) if inside[i]), TRIES))
+        most = JOINED_ERRORS if kind.startswith("joined") else OWN_ERRORS
+        usable = (i for i in candidates_of(rows, direction, taken) if inside[i] and errors[i] <= most)
+        tries = list(islice(usable, TRIES))
         tried |= {i: trial(model, inks[i], read) for i in tries if i not in tried}
         fine = [i for i in tries if all(well_formed(model, s) for s in tried[i].samples)]
         if fine:
@@ -142,12 +149,15 @@ def write_candidates(
     count: int,
     bias: float,
     seed: int,  # of the first line
-) -> list[Ink]:
-    "Lines that are well formed."
+    read: Callable[[bytes], str],
+) -> tuple[list[Ink], list[float]]:  # lines, and the share of their characters that are misread
+    "Lines that are well formed, and legible."
     samples = write_samples(model, [SENTENCE] * count, bias=bias, seed=seed, trace=True)
     good = [replace(sample.ink, writer=str(seed + i)) for i, sample in enumerate(samples) if well_formed(model, sample)]
-    print(f"{len(good)} of {count} lines are well formed")
-    return good
+    errors = [error_rate([reading]) for reading in read_all(good, read, "reading")]
+    legible = [i for i, rate in enumerate(errors) if rate <= JOINED_ERRORS]
+    print(f"{len(good)} of {count} lines are well formed, {len(legible)} of them legible")
+    return [good[i] for i in legible], [errors[i] for i in legible]
 
 
 def save(
@@ -189,7 +199,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, help="write what was measured to this file")
     options = parser.parse_args(arguments)
     model, read = load_model(options.model), recogniser()
-    chosen = choose(model, write_candidates(model, options.candidates, options.bias, options.seed), read)
+    inks, errors = write_candidates(model, options.candidates, options.bias, options.seed, read)
+    chosen = choose(model, inks, errors, read)
     if missing := [kind for kind in KINDS if kind not in chosen]:
         raise SystemExit(f"no line is fit for {', '.join(missing)} among {options.candidates}: try more --candidates")
     paths = save({kind: ink for kind, (ink, _) in chosen.items()}, options.out)

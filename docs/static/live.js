@@ -149,7 +149,7 @@ class Writer {
 }
 
 const SEPARATE = { ".": 1, ",": 1, "'": 1, "`": 1, "-": 1, _: 1, "!": 2, "?": 2, ":": 2, ";": 2, "=": 2, '"': 2 };
-const LONGEST_MARK = 20;
+const LONGEST_MARK = 20, BESIDE = 0.15;
 
 /** As numpy's: between the two nearest. */
 function quantile(values, q) {
@@ -214,11 +214,15 @@ class Ending {
     return a ? (this.xy[a][0] - Math.max(...this.column(0, a, 0))) / this.unit : Infinity;
   }
 
+  isSmall(i) {
+    const [a, b] = this.strokes[i], ys = this.column(a, b, 1);
+    return b - a <= 5 || Math.max(...ys) - Math.min(...ys) < 0.8 * this.unit;
+  }
+
   isMark(i, [left, right]) {
-    const [a, b] = this.strokes[i], ys = this.column(a, b, 1), xs = this.column(a, b, 0);
-    const small = b - a <= 5 || Math.max(...ys) - Math.min(...ys) < 0.8 * this.unit;
+    const [a, b] = this.strokes[i], xs = this.column(a, b, 0);
     const middle = xs.reduce((sum, x) => sum + x, 0) / xs.length;
-    return small && b - a <= LONGEST_MARK && left - 0.9 * this.unit <= middle && middle <= right + 1.3 * this.unit;
+    return this.isSmall(i) && b - a <= LONGEST_MARK && left - 0.9 * this.unit <= middle && middle <= right + 1.3 * this.unit;
   }
 
   unmarked(before) {
@@ -271,7 +275,9 @@ class Ending {
     const [a, b] = this.strokes[i], last = this.word.length - 1, lower = this.last !== this.last.toUpperCase();
     const letter = this.places.slice(0, a).flatMap((place, k) => (place === last ? [this.xy[k][1]] : []));
     if (this.last in this.marked || !lower || !letter.length || this.places[a] < last) return false;
-    const above = Math.max(...this.column(a, b, 1)) < quantile(letter, 0.2);
+    const foot = quantile(this.column(0, a, 1), 0.75); // about where letters stand
+    const ys = this.column(a, b, 1), middle = ys.reduce((sum, y) => sum + y, 0) / ys.length;
+    const above = middle < quantile(letter, 0.2) && Math.max(...ys) < foot - this.unit / 4;
     return above && b - a <= LONGEST_MARK && !this.isNeeded(i);
   }
 
@@ -289,7 +295,7 @@ class Ending {
   endOfStrokes() {
     let i = this.strokes.findIndex(([a, b]) => a <= this.passed && this.passed < b);
     const [begun] = this.strokes[i];
-    if (begun === this.passed && i && this.rightOfInk(i) > 0 && !this.isNeeded(i)) return begun;
+    if (begun === this.passed && i && this.rightOfInk(i) > (this.isSmall(i) ? 0 : BESIDE) && !this.isNeeded(i)) return begun;
     let kept = this.endOfStroke(i);
     while (kept === this.strokes[i][1] && i + 1 < this.strokes.length && this.isNeeded(i + 1)) {
       const [a, b] = this.strokes[++i];
