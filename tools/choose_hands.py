@@ -32,11 +32,9 @@ TRIALS = tuple(SENTENCES.read_text().splitlines()[::8])  # what each must be abl
 TRIAL_BIAS = 1.0  # at which it writes them
 FEWEST_POINTS = 2  # for which the window looks at each letter, or it was skipped
 TYPICAL = 2.5  # largest distance from the mean of any feature, in standard deviations: beyond, something went wrong
-OWN_ERRORS, JOINED_ERRORS = (
-    0.08,
-    0.25,
-)  # most of a line's characters that may be misread; the recogniser misreads joined ones
-TRIES = 8  # lines of a kind that are tried
+OWN_ERRORS = 0.08  # most of a line's characters that may be misread
+JOINED_ERRORS = 1.0  # of a joined hand's: the recogniser misreads those, people less so
+TRIES = 6  # lines of a kind that are tried
 JOINING = 1.0  # errors a character that a stroke a letter is worth, in a joined hand
 APART = 1.5  # least distance of two hands, in standard deviations
 KINDS: dict[str, Mapping[str, float]] = {  # in standard deviations of the candidates' features
@@ -192,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="unipen-synthesis", help="a shipped model, a model file or a run's folder")
     parser.add_argument("--out", type=Path, required=True, help="folder for the InkML files")
-    parser.add_argument("--candidates", type=int, default=400, help="how many lines to choose from")
+    parser.add_argument("--candidates", type=int, default=300, help="how many lines to choose from")
     parser.add_argument("--bias", type=float, default=0.5, help="of the lines to choose from")
     parser.add_argument("--seed", type=int, default=0, help="of the first line; the next take the numbers after it")
     parser.add_argument("--sheet", type=Path, help="write a picture of all hands, and of lines in them, to this file")
