@@ -208,6 +208,7 @@ def test_candidates_are_the_lines_of_their_seeds(capsys, monkeypatch):
     torch.manual_seed(0)
     model = InkModel(SynthesisNetwork(SynthesisConfig(len(ASCII), 8, 1, points_per_char=4.0)), ASCII, OffsetScaler())
     monkeypatch.setattr(choose_hands, "well_formed", lambda model, sample: len(sample.ink) > 5)
+    monkeypatch.setattr(choose_hands, "JOINED_ERRORS", 0.5)
     read = {True: choose_hands.SENTENCE, False: "nothing like it"}
     turns = iter([True, True, False, True, True, True] * 2)
     monkeypatch.setattr(
