@@ -390,9 +390,19 @@ def test_the_studio_in_a_browser(studio_page):
     assert made.evaluate(AXE) == []
 
 
+def count_at_rest(made):
+    "How many lines were shown, once the last of what was asked for before is among them."
+    count = -1
+    while (now := ask(made, "studio.view._count")) != count:
+        count = now
+        until(made, "not studio.write_button.disabled")
+        made.wait_for_timeout(1000)
+    return count
+
+
 def test_one_wish_is_one_line_and_a_preset_brings_it_back(studio_page):
     made = studio_page
-    before = ask(made, "studio.view._count")
+    before = count_at_rest(made)
     field = made.get_by_label("text", exact=True)
     field.fill("typed, then clicked")
     made.get_by_title("write the text").click()  # which takes the keyboard from the text
