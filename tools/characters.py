@@ -25,6 +25,7 @@ from graves_nb.sampling import write_samples
 
 SEEDS = range(4)
 CELL = (250, 66)  # width and height in pixels of a picture on a sheet
+COLOURS = 12  # of a sheet, so that a page of them is light
 WORDS = """
 able baker cabin decade elbow fifty gauge hatch idiom jujube kayak level maxim ninth onion paper quite river
 sassy total unused vivid widow xylem yearly zigzag about cubic dodge eerie offer juggle shrug inject kiosk
@@ -143,7 +144,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.sheets:
         for group, members in groups.items():
             if members:
-                sheet_of([(c, inks[c][::3]) for c in members]).save(options.sheets / f"characters-{group}.png")
+                sheet_of([(c, inks[c][::3]) for c in members]).quantize(COLOURS).save(
+                    options.sheets / f"characters-{group}.png", optimize=True
+                )
     if options.json:
         about = dict(command=shlex.join(sys.argv), versions=versions(), sha256=digest_of(options.model))
         about |= dict(

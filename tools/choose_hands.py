@@ -212,7 +212,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         about = dict(command=shlex.join(sys.argv), versions=versions(), sha256=digest_of(options.model), hands=found)
         options.json.write_text(json.dumps(about, indent=1) + "\n")
     if options.sheet:
-        sheet([[ink, *(s.ink for s in tried.samples[:2])] for ink, tried in chosen.values()]).save(options.sheet)
+        sheet([[ink, *(s.ink for s in tried.samples[:2])] for ink, tried in chosen.values()]).quantize(12).save(
+            options.sheet, optimize=True
+        )
 
 
 if __name__ == "__main__":
