@@ -20,7 +20,7 @@ from graves_nb.ink import Ink
 from graves_nb.pretrained import list_hands, load_hand
 
 SITE = ROOT / "_site"
-BUDGET, LIVE_BUDGET = 2e6, 12e6  # bytes of a page with all that it loads, compressed
+BUDGET, LIVE_BUDGET = 2e6, 12.5e6  # bytes of a page with all that it loads, compressed
 LOOK = """async () => {
     await window.MathJax?.startup.promise;
     await new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)));
