@@ -255,7 +255,8 @@ FORMS = (
     *("<a>@<a>.com", "<a>.<a>@<a>.org", "<a>_<a>@<a>-<a>.net", "<a><9><9>@<a>.edu", "www.<a>.com", "http://<a>.<a>/<a>", "<a>.<a>/<a>?<a>=<1>&<a>", "#<a>", "@<a>", "@<a>_<a>"),
     *("<a>_<a>", "<a>[<9>]", "<a>[<a>] = <1>;", "if (<a> < <1>) {", "}", "{<a>: <1>}", "<a>(<a>, <a>);", "`<a>`", "<a> | <a>", "C:\\<a>\\<a>", "<<a>>", "<a> += <1>;", "!<a>", "*<a>*", "~/<a>/<a>.<a>", "%<a>%"),
     *('"<word>"', '"<word> <word>"', '"<word>!"', "'<word>'", "(<word>)", "(<word> <word>)", "[<word>]", "{<word>}", "<word>!", "<word>?", "<word>;", "<word>:", "<word>,", "<word> & <word>", "<word>/<word>", "<word> - <word>"),
-    *("<word>?!", "<word>...", "<word>'s", "<a>'s", "<word>-<word>", "<word> = <word>", "<a>", "<a>", "<Aa>", "<Aa>", "<Aa> <Aa>", "<A>", "<A>", "<A> <1>", "<Aa> & <Aa>", "<Aa>. <Aa>", "<A><9><9><9>", "<?>", "<?><?>", "<?><?><?>", "<?><9><?>"),
+    *("<a>@<a>.<a>.uk", "<a><9>@<a>.com", "<a>.<a>@<a>-<a>.de", "<A> & <A>", "<word> & <word>", "<a> & <a>", "<Aa> & <a>", "*<word>*", "<word>*", "<9>*<9>", "<9>^<9>", "<a>^<9>", "|<word>|", "<9>|<9>"),
+    *("`<word>`", "\\<a>", "<a>\\<a>", "~<9>", "~<word>", "__<a>__", "<a>_<9>", "<word>_<word>", "@<word>", "@ <1>", "<word>?!", "<word>...", "<word>'s", "<a>'s", "<word>-<word>", "<word> = <word>", "<a>", "<a>", "<Aa>", "<Aa>", "<Aa> <Aa>", "<A>", "<A>", "<A> <1>", "<Aa> & <Aa>", "<Aa>. <Aa>", "<A><9><9><9>", "<?>", "<?><?>", "<?><?><?>", "<?><9><?>"),
 )  # fmt: skip
 PLACE = re.compile(r"<(1|9|a|A|Aa|\?|word)>")
 SIGNS = "".join(c for c in USUAL if not c.isalnum())
@@ -346,6 +347,8 @@ def draw_pieces(
             pieces.append(choose(words, rng))
             continue
         piece = vocabulary[rng.integers(len(vocabulary))] if piece == "<word>" else piece
+        if accents and piece.islower():  # capitals have accents as well
+            piece = (str, str, str.capitalize, str.upper)[rng.integers(4)](piece)
         piece = with_accents(piece, rng, accents) if accents else piece
         if accents and rng.random() < 0.3 and piece[-1:] in SPANISH:
             piece = SPANISH[piece[-1]] + piece

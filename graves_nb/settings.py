@@ -15,7 +15,7 @@ import torch
 
 from .alphabet import ASCII, LATIN, PAPER_ALPHABET, Alphabet
 from .collections import Collection, collection_classes, open_collection
-from .compose import compose_lines
+from .compose import compose_lines, joined_words
 from .corpus import HutterPrize, PennTreebank, Symbols, TextFile, Vocabulary
 from .glyphs import ACCENTED, LETTERS, spell_lines
 from .ink import Ink, OffsetScaler
@@ -63,12 +63,14 @@ def make_stages(
 ) -> list[Stage]:
     "The curriculum: words first, if asked for, then lines, real, composed of words, and spelled of characters."
     data, seed, alphabet = recipe.data, recipe.train.seed, recipe.alphabet
-    wanted = data.word_fraction or data.composed or data.spelled
+    wanted = data.word_fraction or data.composed or data.joined or data.spelled
     words = usable_inks(data, collection.words(collection.train_split), alphabet) if wanted else []
     if wanted and not words:
         raise ValueError(
             f"{recipe.name} needs single words, and the data has none: "
-            "use UNIPEN, or another recipe, or --set word_fraction=0 --set composed=0" + " --set spelled=0" * (data.spelled > 0)
+            "use UNIPEN, or another recipe, or --set word_fraction=0 --set composed=0"
+            + " --set joined=0" * (data.joined > 0)
+            + " --set spelled=0" * (data.spelled > 0)
         )
     glyphs = usable_inks(data, collection.characters(collection.train_split), alphabet) if data.spelled else []
     if data.spelled and not glyphs:
@@ -79,6 +81,10 @@ def make_stages(
         lines = [lines[i] for i in order[: data.max_lines]]
     if data.composed:
         lines += compose_lines(words, data.composed, seed, max_chars=data.max_chars)
+    if data.joined:
+        if not (joined := joined_words(words)):
+            raise ValueError(f"{recipe.name} needs words of people who join their letters, and the data has none: --set joined=0")
+        lines += compose_lines(joined, data.joined, seed + 1, max_chars=data.max_chars)
     if data.spelled:
         accents = 0.0 if alphabet is None or alphabet.unknown(LETTERS) else ACCENTED
         lines += usable_inks(data, spell_lines(glyphs, words, data.spelled, seed, accented=accents), alphabet)
@@ -139,6 +145,7 @@ class InkData:
     max_lines: int = 0  # how many training lines to use, drawn from the seed; 0 is all
     word_fraction: float = 0.0  # first part of training, on single words: the window finds the text sooner there
     composed: int = 0  # lines composed of words, besides the real ones
+    joined: int = 0  # lines composed of words of those who join their letters, besides
     spelled: int = 0  # lines spelled of single characters, besides; with accents where the alphabet has all of Latin-1's
     max_points: int = 2500  # longer lines are not trained on
     max_chars: int = 120  # longer lines are not trained on

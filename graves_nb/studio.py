@@ -366,8 +366,8 @@ def typed(studio):
 
 
 def press_write(studio):
-    "A click on Write takes the keyboard from a changed text, which is written then: both are one wish."
-    if time.monotonic() - studio._typed > ONE_WISH:
+    "A click on Write takes the keyboard from a changed text, which is written then: both are one wish, however late it comes."
+    if not studio.write_button.disabled and time.monotonic() - studio._typed > ONE_WISH:
         studio.write()
 
 

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -93,6 +94,14 @@ def test_a_part_of_the_lines_and_composed_ones(unipen_folder):
     words, lines = make_stages(small("unipen-synthesis", composed="7", spelled="0"), corpus)
     assert len(lines.inks) == len(corpus.split("train")) + 7
     assert words.until == find_recipe("unipen-synthesis").data.word_fraction
+    with pytest.raises(
+        ValueError, match="needs words of people who join their letters, and the data has none: --set joined=0"
+    ):
+        make_stages(small("unipen-synthesis", composed="7", joined="3", spelled="0"), corpus)
+    in_one = [replace(word, strokes=[np.concatenate(word.strokes)]) for word in corpus.words("train")]
+    corpus.words = lambda split="": in_one
+    _, more = make_stages(small("unipen-synthesis", composed="7", joined="3", spelled="0"), corpus)
+    assert len(more.inks) == len(corpus.split("train")) + 7 + 3
     with pytest.raises(ValueError, match="needs single characters, and the data has none: .*--set spelled=0"):
         make_stages(small("unipen-synthesis"), corpus)
     corpus.words = lambda split="": []

@@ -152,11 +152,12 @@ NAMELESS = """() => [...document.querySelectorAll(
     .filter((e) => e.ariaHidden !== 'true')
     .map((e) => e.outerHTML)"""
 
-RATE = """async () => {
+# Frames that the player draws while the page draws sixty of its own.
+DRAWN_OF_SIXTY = """async () => {
     const canvas = document.querySelector('.graves-player canvas');
-    const [frames, begun] = [Number(canvas.dataset.frames), performance.now()];
-    await new Promise((passed) => setTimeout(passed, 1500));
-    return (Number(canvas.dataset.frames) - frames) / (performance.now() - begun) * 1000;
+    const frames = Number(canvas.dataset.frames);
+    for (let i = 0; i < 60; i++) await new Promise(requestAnimationFrame);
+    return Number(canvas.dataset.frames) - frames;
 }"""
 
 WORK = """(code) => {
@@ -409,9 +410,10 @@ def test_one_wish_is_one_line_and_a_preset_brings_it_back(studio_page):
     until(made, "studio.samples and studio.sample.ink.text == 'typed, then clicked'")
     shown(made)
     made.wait_for_timeout(1500)
-    assert ask(made, "studio.view._count") == before + 1
+    assert count_at_rest(made) == before + 1
     made.get_by_title("write the text").click()  # later on, it is a wish of its own
-    until(made, f"studio.view._count == {before + 2} and not studio.write_button.disabled")
+    until(made, f"studio.view._count > {before + 1}")
+    assert count_at_rest(made) == before + 2
     field.fill("entered")
     made.keyboard.press("Enter")
     until(made, "studio.sample.ink.text == 'entered'")
@@ -593,12 +595,8 @@ def test_a_component_notebook_in_a_browser(address, browser):
         made.evaluate(WORK, "time.sleep(6)")  # the kernel has no time for the player
         made.keyboard.press("Enter")
         made.wait_for_timeout(200)
-        before, rate = player_points(made), made.evaluate(RATE)
-        moved = player_points(made) > before
-        for _ in range(2):  # if other work was in the way
-            rate = rate if rate > 25 else made.evaluate(RATE)
-        print(f"the player draws {rate:.0f} frames a second while the kernel is busy")
-        assert rate > 25 and moved
+        before, frames = player_points(made), made.evaluate(DRAWN_OF_SIXTY)
+        assert frames > 55 and player_points(made) > before  # whatever else the machine does, it leaves none out
         points = "Number(document.querySelector('.graves-player canvas').dataset.points)"
         made.wait_for_function(f"{points} > 20 && {points} < 60")  # which comes again, in a loop
         made.keyboard.press("Enter")

@@ -121,3 +121,16 @@ def test_ink_on_a_pad_is_kept_in_the_middle():
     left, top, right, bottom = pad.ink.bounds
     assert left + right == pytest.approx(400, abs=0.3) and top + bottom == pytest.approx(100, abs=0.3)
     assert right - left == pytest.approx(180, abs=0.3) and pad.text == "x"
+
+
+def test_a_click_that_comes_late_is_one_wish_with_the_text_that_was_typed(monkeypatch):
+    made = Studio(seed=3)
+    monkeypatch.setattr("graves_nb.studio.ONE_WISH", -1.0)  # as if the click came long after the text
+    made.text.value = "typed, then clicked " * 12  # which takes longer than this test
+    writing = made._thread
+    made.write_button.click()
+    assert made._thread is writing
+    made.stop(wait=True)
+    made.write_button.click()
+    assert made._thread is not writing
+    made.stop(wait=True)
