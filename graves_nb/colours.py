@@ -56,18 +56,21 @@ def colour_scale(
 # %% ../nbs/03_colours.ipynb #b7d668e8
 def template() -> dict:
     "plotly's template of these colours."
-    axis = dict(gridcolor=GRID, linecolor=GRID, zerolinecolor=GRID, automargin=True, title_standoff=15)
-    scale, bar, cell = colour_scale(FAINT), dict(outlinewidth=0), dict(fill_color=CLEAR, line_color=GRID)
-    maps = dict(colorscale=scale, colorbar=bar)
+    title = dict(standoff=15, font_size=FONT_SIZE)
+    axis = dict(gridcolor=GRID, linecolor=GRID, zerolinecolor=GRID, ticks="", automargin=True, title=title)
+    scale, cell = colour_scale(FAINT), dict(fill_color=CLEAR, line_color=GRID)
+    maps = dict(colorscale=scale, colorbar=dict(outlinewidth=0, ticks=""))
     layout = dict(
         paper_bgcolor=CLEAR, plot_bgcolor=CLEAR, font=dict(color=NEUTRAL, size=FONT_SIZE), colorway=COLOURS,
-        title_x=0.05, hovermode="closest", xaxis=axis, yaxis=axis, coloraxis=maps, colorscale_sequential=scale,
-        modebar=dict(bgcolor=CLEAR, color=NEUTRAL, activecolor=BLUE), annotationdefaults_arrowcolor=NEUTRAL,
-        shapedefaults_line_color=NEUTRAL, updatemenudefaults=dict(bgcolor=CLEAR, bordercolor=NEUTRAL, showactive=False),
+        title=dict(x=0.05, font_size=FONT_SIZE + 2), hovermode="closest", xaxis=axis, yaxis=axis,
+        coloraxis=maps, colorscale_sequential=scale, modebar=dict(bgcolor=CLEAR, color=NEUTRAL, activecolor=BLUE),
+        annotationdefaults_arrowcolor=NEUTRAL, shapedefaults_line_color=NEUTRAL,
+        updatemenudefaults=dict(bgcolor=CLEAR, bordercolor=NEUTRAL, showactive=False),
         sliderdefaults=dict(bgcolor=GRID, activebgcolor=BLUE, bordercolor=GRID, tickcolor=NEUTRAL),
     )  # fmt: skip
-    table = dict(header=cell | dict(fill_color=GRID), cells=cell)
-    return dict(layout=layout, data=dict(heatmap=[maps], contour=[maps], table=[table]))
+    table = dict(header=cell | dict(fill_color=GRID), cells=cell | dict(height=2 * FONT_SIZE))
+    lines = dict(line_color=NEUTRAL)
+    return dict(layout=layout, data=dict(heatmap=[maps], contour=[maps | lines], table=[table]))
 
 # %% ../nbs/03_colours.ipynb #0612b8e1
 def use_colours() -> None:
