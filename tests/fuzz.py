@@ -113,7 +113,10 @@ def attempt(family: Family, seed: int, number: int, folder: Path) -> tuple[Resul
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     begun = time.process_time()
-    read = family.make(Random(f"{seed} {family.name} {number}"), folder)
+    try:
+        read = family.make(Random(f"{seed} {family.name} {number}"), folder)
+    except Exception as error:  # a fault of the campaign: said with its number, and the rest goes on
+        return Result(family.name, number, "crash", f"cannot be made: {type(error).__name__}: {error}"[:300]), error
     forget_peak()
     before = memory("VmRSS")
     signal.setitimer(signal.ITIMER_PROF, SECONDS)

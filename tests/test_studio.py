@@ -1,6 +1,7 @@
 """The widgets in a real JupyterLab in a real browser: typed, drawn, written, scrubbed; by keyboard; their memory."""
 
 import gc
+import itertools
 import json
 import os
 import random
@@ -536,11 +537,13 @@ def test_any_text_in_any_window_in_a_browser(studio_page):
             shown(made)
             same_as_python(made)
     print("characters and seconds:", sorted(times))
-    for width in widths:
+    made.evaluate((node_modules() / "axe-core" / "axe.min.js").read_text() + "; 0")
+    for theme, width in itertools.product(("JupyterLab Dark", "JupyterLab Light"), widths):
+        made.evaluate("(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme)
         made.set_viewport_size(dict(width=width, height=900))
-        made.wait_for_timeout(300)
-        assert made.evaluate(CUT_OFF) == []
-        keep_picture(made, f"studio-{width}")
+        made.wait_for_timeout(500)
+        assert made.evaluate(CUT_OFF) == [] and made.evaluate(AXE) == [], (theme, width)
+        keep_picture(made, f"studio-{width}-{theme[11:].lower()}")
 
     made.set_viewport_size(dict(width=1366, height=768))
     made.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
