@@ -225,7 +225,7 @@ class WeightAverage:
     ) -> None:
         "Go back to a state."
         self.count, means = state["count"], state["means"]
-        self.means = [means[name].to(w) for name, w in self.network.named_parameters()] if means else []
+        self.means = [means[name].to(w).view_as(w) for name, w in self.network.named_parameters()] if means else []
 
 # %% ../nbs/41_optim.ipynb #7ad20414
 @torch.no_grad()

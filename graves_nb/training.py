@@ -13,6 +13,7 @@ import json
 import math
 import os
 import pickle
+import struct
 import platform
 import queue
 import signal
@@ -518,7 +519,10 @@ def locked(
 
 # %% ../nbs/44_training.ipynb #22-037
 CHECKPOINT, MODEL, BEST, LOG = "checkpoint.pt", "model.safetensors", "best.safetensors", "log.jsonl"
-DAMAGED = (LookupError, OSError, RuntimeError, TypeError, ValueError, AttributeError, EOFError, pickle.UnpicklingError)
+DAMAGED = (  # what reading a damaged checkpoint raises
+    *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError),
+    *(pickle.UnpicklingError, struct.error),
+)
 
 
 def record_of(
@@ -753,7 +757,7 @@ def resume_run(
         if trainer.average is not None and state.get("average"):
             trainer.average.restore(state["average"])
     except DAMAGED as error:
-        raise ValueError(f"cannot resume from {path}: it is damaged, or of another network: {error}") from error
+        raise ValueError(f"cannot resume from {path}: it is damaged, or of another network: {' '.join(str(error).split())}") from error
     for group, peak in zip(trainer.optimizer.param_groups, peaks, strict=True):
         group["peak"] = peak
     if pending is None and trainer.config.noise == "adaptive":  # what was best then was judged by something else

@@ -668,7 +668,7 @@ def trainer_in(folder: Path) -> Trainer:
     torch.manual_seed(0)
     network = PredictionNetwork(PredictionConfig(hidden_size=4, n_layers=1, n_mixtures=1))
     model = InkModel(network, None, OffsetScaler((0.0, 0.0), (50.0, 50.0)))
-    config = TrainConfig(points=400, batch_size=2, precision="fp32", validate_points=0)
+    config = TrainConfig(points=400, batch_size=2, precision="fp32", validate_points=0, average=0.9)
     return Trainer(
         model, InkTask([Stage([line("a"), line("b"), line("c")])], [line("d")]), folder, config, lambda entry: None
     )
@@ -696,6 +696,11 @@ def crafted(state: dict, chance: Random) -> dict:
         name = chance.choice(sorted(state["network"]))
         wrong = (torch.zeros(2), state["network"][name] * float("nan"), None, "x", state["network"][name].int())
         return state | {part: state["network"] | {name: chance.choice(wrong)}}
+    if part in ("best", "average") and state[part] and chance.random() < 0.7:
+        held = "weights" if part == "best" else "means"
+        weights = dict(state[part][held])
+        weights[chance.choice((*weights, "x"))] = chance.choice((torch.zeros(2), torch.tensor(float("nan")), None))
+        return state | {part: state[part] | {held: weights}}
     return state | {part: chance.choice(VALUES)}
 
 
