@@ -145,7 +145,7 @@ if GPU or is_interpreted():
 
         assert all(backend_triton.run_plans(CARDS[0], work, run) for _ in range(2)) and tried == [4, 8, 8]
         monkeypatch.setattr(backend_triton, "REFUSED", set())
-        with pytest.raises(RuntimeError, match="out of memory"):
+        with pytest.raises(torch.OutOfMemoryError, match="out of memory"):
             backend_triton.run_plans(
                 CARDS[0], work, lambda plan: (_ for _ in ()).throw(RuntimeError("CUDA out of memory"))
             )
