@@ -158,8 +158,18 @@ def test_float16_may_be_asked_for(tmp_path):
 @pytest.mark.parametrize(
     "asked, count, error, told",
     [
-        (None, 1, "CUDA error: no kernel image is available for execution on the device\nCUDA kernel", "'cuda:0' does not run"),
-        ("cuda", 0, "The NVIDIA driver on your system is too old (found version 11040). Please update", "no device 'cuda'"),
+        (
+            None,
+            1,
+            "CUDA error: no kernel image is available for execution on the device\nCUDA kernel",
+            "'cuda:0' does not run",
+        ),
+        (
+            "cuda",
+            0,
+            "The NVIDIA driver on your system is too old (found version 11040). Please update",
+            "no device 'cuda'",
+        ),
         ("cuda:7", 1, "CUDA error: invalid device ordinal\nCUDA kernel errors might", "no device 'cuda:7'"),
     ],
 )
@@ -182,3 +192,17 @@ def test_without_a_card_nothing_is_chosen(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     cli.choose_device(None)
     assert "ACCELERATE_TORCH_DEVICE" not in os.environ
+
+
+@pytest.mark.parametrize("asked, narrowed", [("fp32", False), ("auto", True)])
+def test_validations_have_the_precision_that_is_asked_for(tmp_path, monkeypatch, asked, narrowed):
+    trainer, seen = make_trainer(tmp_path, replace(QUICK, valid_precision=asked)), []
+    on = lambda: torch.autocast("cpu", torch.bfloat16)  # noqa: E731
+    monkeypatch.setattr(
+        trainer, "accelerator", SimpleNamespace(device=torch.device("meta"), num_processes=1, autocast=on)
+    )
+    totals = trainer.task.totals
+    monkeypatch.setattr(
+        trainer.task, "totals", lambda net: seen.append(torch.is_autocast_enabled("cpu")) or totals(net)
+    )
+    assert trainer.validate()[0] > 0 and seen == [narrowed]
