@@ -1,5 +1,6 @@
 """The site: Sphinx, myst-nb and furo, with what docments say about arguments beside every signature."""
 
+import functools
 import importlib
 import inspect
 import re
@@ -42,6 +43,7 @@ python_display_short_literal_types = True
 copybutton_selector = "div.highlight pre"
 suppress_warnings = ["mystnb.unknown_mime_type"]
 NAMES = public_names(ROOT / "graves_nb")
+inspect.findsource = functools.cache(inspect.findsource)  # which reads the whole module anew for each class
 
 
 def as_rst(text: str) -> str:

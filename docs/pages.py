@@ -12,8 +12,6 @@ import nbformat
 import plotly.io
 from nbformat.v4 import new_markdown_cell, new_output
 
-from graves_nb.plots import BLUE, CLEAR, GRID, NEUTRAL
-
 VIEW, STATE = "application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json"
 FIGURE = "application/vnd.plotly.v1+json"
 FIT = ".Fit"  # has nothing to show either, wherever it is defined
@@ -83,31 +81,10 @@ def figure_html(figure: dict, root: str) -> str:
     layout = figure.setdefault("layout", {})
     layout.update(autosize=True)
     layout.pop("width", None)
-    on_any_page(layout)
-    figure["data"] = [without_white(trace) for trace in figure["data"]]
     options = dict(include_plotlyjs=False, full_html=False, validate=False, div_id=FIGURE_ID, post_script=SCROLLS)
     config = dict(displaylogo=False, responsive=True, showSendToCloud=False)
     body = plotly.io.to_html(figure, config=config, **options)
     return f'<script src="{root}_static/plotly.min.js"></script><div class="figure">{body}</div>'
-
-
-def without_white(trace: dict) -> dict:
-    "A map of colours that begin with white, as one that begins with nothing: no white box on a dark page."
-    colour = str((trace.get("colorscale") or [[0, ""]])[0][1])
-    first = [int(part) for part in re.findall(r"\d+", colour)[:3]] if colour.startswith("rgb(") else []
-    if not str(trace.get("type")).startswith(("heatmap", "contour")) or not first or min(first) < 240:
-        return trace
-    red, green, blue = (int(BLUE[i : i + 2], 16) for i in (1, 3, 5))
-    return trace | dict(colorscale=[[0, f"rgba({red}, {green}, {blue}, 0)"], [1, f"rgb({red}, {green}, {blue})"]])
-
-
-def on_any_page(layout: dict) -> None:
-    "Colours that can be read on a light page and on a dark one, for a figure in plotly's usual ones."
-    layout.setdefault("font", {}).setdefault("color", NEUTRAL)
-    template = layout.setdefault("template", {}).setdefault("layout", {})
-    template.update(paper_bgcolor=CLEAR, plot_bgcolor=CLEAR)
-    for axis in ("xaxis", "yaxis"):
-        template.setdefault(axis, {}).update(gridcolor=GRID, linecolor=GRID, zerolinecolor=GRID)
 
 
 def control_html(name: str, state: dict) -> str:

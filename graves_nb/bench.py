@@ -453,12 +453,14 @@ def bench_figure(
     "Bars of the speeds, with their spread; a plotly figure."
     import plotly.graph_objects as go
 
+    from graves_nb.colours import BLUE, NEUTRAL
+    from graves_nb.plots import laid_out
+
     rows = result["results"][::-1]
-    spread = dict(type="data", symmetric=False, array=[r["high"] - r["median"] for r in rows])
+    spread = dict(type="data", color=NEUTRAL, symmetric=False, array=[r["high"] - r["median"] for r in rows])
     spread["arrayminus"] = [r["median"] - r["low"] for r in rows]
-    figure = go.Figure(go.Bar(y=[r["name"] for r in rows], x=[r["median"] for r in rows], error_x=spread, orientation="h"))
-    figure.update_layout(height=60 + 26 * len(rows), margin=dict(t=30, b=40), xaxis_title="points or symbols a second, logarithmic")
+    bars = dict(orientation="h", marker_color=BLUE, error_x=spread)
+    figure = go.Figure(go.Bar(y=[r["name"] for r in rows], x=[r["median"] for r in rows], **bars))
+    title = "The machine was busy: worthless figures" if result["busy"] else ""
     figure.update_xaxes(type="log")
-    if result["busy"]:
-        figure.update_layout(title="The machine was busy: worthless figures")
-    return figure
+    return laid_out(figure, 75 + 26 * len(rows), title, xaxis_title="points or symbols a second, logarithmic")

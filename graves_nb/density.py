@@ -15,20 +15,10 @@ import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
 
+from .colours import HEAT, NEUTRAL, palette
 from .ink import Ink
 from .model import InkModel
-from graves_nb.plots import (
-    HEAT,
-    NEUTRAL,
-    biased,
-    check_trace,
-    ink_trace,
-    laid_out,
-    palette,
-    paper_axes,
-    paper_height,
-    point_labels,
-)
+from .plots import biased, check_trace, ink_trace, laid_out, paper_axes, paper_height, point_labels
 from .sampling import Trace
 
 # %% ../nbs/61_density.ipynb #40-033

@@ -15,10 +15,11 @@ import torch.nn.functional as F
 from plotly.subplots import make_subplots
 from torch import Tensor
 
+from .colours import HEAT, SIGNED
 from .ink import Ink
 from .lstm import PeepholeLSTM, lstm_gates
 from .model import InkModel
-from .plots import HEAT, SIGNED, heatmap, laid_out
+from .plots import heatmap, laid_out
 from .sampling import null_first, trace_ink
 
 # %% ../nbs/62_gates.ipynb #40-072

@@ -15,9 +15,9 @@ import weakref
 import ipywidgets as widgets
 import numpy as np
 
+from .colours import BLUE, ORANGE
 from .ink import PAGE_LETTERS, on_page
 from .model import InkModel, TextModel
-from .plots import BLUE, ORANGE
 from .sampling import sample_ink, sample_text, write
 from .training import Trainer
 from .views import Message, View, button, row

@@ -11,17 +11,13 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from .colours import BLUE, HEAT, NEUTRAL, ORANGE, colour_scale
 from .density import density_traces, map_frame
 from .ink import Ink
 from .model import InkModel
 from graves_nb.plots import (
-    BLUE,
-    HEAT,
-    NEUTRAL,
-    ORANGE,
     alignment_trace,
     biased,
-    colour_scale,
     laid_out,
     loss_traces,
     paper_axes,

@@ -573,7 +573,7 @@ class Studio(View):
         model: str = "unipen-synthesis",  # to begin with
         text: str = "Hello from a neural network",  # to begin with
         bias: float = 1.0,  # to begin with
-        seed: int = 0,  # to begin with
+        seed: int = 4,  # to begin with
     ):
         library()  # compiles what draws a line, on the first day, rather than at the first Write
         self.samples, self._thread, self._stop = [], None, threading.Event()

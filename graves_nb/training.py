@@ -589,13 +589,20 @@ def save_model(
         trainer.model.save(trainer.out / name, torch.float32)
 
 
+def best_model(
+    trainer: "Trainer",
+) -> Model | None:  # None where none was judged
+    "The best model so far."
+    if trainer.best is not None:
+        return model_of(record_of(trainer.model) | dict(info=json.loads(trainer.best["info"])), trainer.best["weights"])
+
+
 def save_best(
     trainer: "Trainer",
 ) -> None:
     "The best model as a file."
     if trainer.best is not None and trainer.accelerator.is_main_process:
-        record = record_of(trainer.model) | dict(info=json.loads(trainer.best["info"]))
-        model_of(record, trainer.best["weights"]).save(trainer.out / BEST, torch.float32)
+        best_model(trainer).save(trainer.out / BEST, torch.float32)
 
 # %% ../nbs/44_training.ipynb #aaee00cd
 TABLE = partial(as_record, rules={})
@@ -742,6 +749,7 @@ def resume_run(
         trainer.pending = Pending(**(pending or {}))
         trainer.task.restore(state.get("carried", {}), trainer.accelerator.device)
         trainer.best = state.get("best") or older_best(trainer)
+        best_model(trainer)  # before any file is touched
         if trainer.average is not None and state.get("average"):
             trainer.average.restore(state["average"])
     except DAMAGED as error:

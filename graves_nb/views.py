@@ -14,7 +14,7 @@ from pathlib import Path
 import anywidget
 import ipywidgets as widgets
 
-from .plots import ORANGE
+from .colours import ORANGE
 
 # %% ../nbs/64_views.ipynb #41-004
 JS = Path(str(files("graves_nb"))) / "js"

@@ -3,12 +3,16 @@
 import base64
 import io
 import json
+import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
+import plotly.colors
 import plotly.graph_objects as go
+import plotly.io
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,6 +20,20 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from graves_nb.alphabet import Alphabet, TextBatch
+from graves_nb.colours import (
+    BLUE,
+    CLEAR,
+    COLOURS,
+    FAINT,
+    GREEN,
+    HEAT,
+    NEUTRAL,
+    ORANGE,
+    colour_scale,
+    contrast,
+    palette,
+    use_colours,
+)
 from graves_nb.density import (
     PlacedGaussians,
     add_window,
@@ -32,20 +50,13 @@ from graves_nb.gates import gates_figure, layer_gates, liveliest, record_gates
 from graves_nb.ink import Ink, OffsetScaler
 from graves_nb.model import InkModel
 from graves_nb.plots import (
-    BLUE,
-    GREEN,
-    HEAT,
     LINE_HEIGHT,
     MOST_ROWS,
-    NEUTRAL,
-    ORANGE,
     alignment_figure,
-    contrast,
     ink_figure,
     loss_figure,
     mixture_weights,
     mixture_weights_figure,
-    palette,
     pen_track,
     point_labels,
     stacked,
@@ -107,7 +118,7 @@ def luminance(rgb):
 
 
 @pytest.mark.parametrize("page", [0x00, 0x11, 0xFF])
-@pytest.mark.parametrize("colour", [NEUTRAL, BLUE, ORANGE, GREEN])
+@pytest.mark.parametrize("colour", sorted({NEUTRAL, BLUE, ORANGE, GREEN, *COLOURS}))
 def test_colours_stand_out_from_light_and_dark_pages(colour, page):
     one = luminance(np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255)
     dark, light = sorted([one, luminance(np.full(3, page / 255))])
@@ -118,6 +129,79 @@ def test_letters_are_read_on_white_and_on_black_and_on_no_page_badly():
     assert min(contrast(NEUTRAL, page) for page in ("#ffffff", "#000000")) >= 4.5
     assert contrast(NEUTRAL, "#111111") > 4.1  # 4.35 is the most that a grey has both there and on white
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
+
+
+@pytest.fixture
+def coloured():
+    "A notebook's figures, as after `use_colours`."
+    before = plotly.io.templates.default
+    use_colours()
+    yield go.Figure().layout.template
+    plotly.io.templates.default = before
+
+
+def colours_of(part, path=""):
+    "Every colour of a part of a template, with where it is."
+    for name, value in part.items() if isinstance(part, dict) else enumerate(part):
+        if isinstance(value, str) and re.match(r"#|rgba?\(", value):
+            yield f"{path}.{name}", value
+        elif isinstance(value, dict | list | tuple):
+            yield from colours_of(value, f"{path}.{name}")
+
+
+@pytest.mark.parametrize("page", [0x11, 0xFF])
+def test_figures_of_notebooks_stand_out_from_light_and_dark_pages(coloured, page):
+    found = dict(colours_of(coloured.to_plotly_json()))
+    assert len(found) > 30 and set(COLOURS) <= set(coloured.layout.colorway)
+    for place, colour in found.items():
+        if colour.startswith("#"):
+            assert contrast(colour, f"#{page:02x}{page:02x}{page:02x}") > 3.5, place
+        else:  # nothing, a grid that is hardly seen, or a map
+            *rgb, alpha = (float(part) for part in re.findall(r"[\d.]+", colour))
+            assert alpha in (0, 0.25) or "colorscale" in place, place
+    assert contrast(coloured.layout.font.color, "#ffffff") > 4.5
+
+
+def test_figures_of_notebooks_have_no_white_box(coloured):
+    layout, (heat,) = coloured.layout, coloured.data.heatmap
+    assert layout.paper_bgcolor == layout.plot_bgcolor == CLEAR
+    assert [tuple(stop) for stop in heat.colorscale] == colour_scale(FAINT) and heat.colorscale[0][1].endswith(", 0)")
+    (table,) = coloured.data.table
+    assert table.cells.fill.color == CLEAR and layout.updatemenudefaults.bgcolor == CLEAR
+
+
+def test_colours_are_a_wish_not_a_side_effect_of_importing():
+    code = """import plotly.io, graves_nb.colours, graves_nb.plots, graves_nb.widgets
+assert plotly.io.templates.default == "plotly" and "graves_nb" not in plotly.io.templates"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+NOTEBOOKS = sorted((Path(__file__).parent.parent / "nbs").rglob("[!.]*.ipynb"))
+
+
+def code_of(path):
+    "The code cells of a notebook."
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_that_draws_takes_the_colours_before(path):
+    own = [source for source in code_of(path) if not re.match(r"#\| *exporti?\b", source)]
+    first = next((i for i, source in enumerate(own) if re.search(r"\b(go\.Figure|make_subplots)\(", source)), None)
+    if first is None or path.stem == "03_colours":  # which shows figures without them
+        return
+    assert any(re.search(r"^use_colours\(\)$", source, re.MULTILINE) for source in own[:first])
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_has_no_colours_that_are_lost_on_some_page(path):
+    code = "\n".join(code_of(path))
+    named = [scale.lower() for scale in plotly.colors.named_colorscales()]
+    assert not [scale for scale in re.findall(r"colorscale=\"(\w+)\"", code) if scale.lower() in named]
+    assert not re.search(r"color=\"(black|white)\"", code)
+    for colour in re.findall(r"color=\"(#\w{6})\"", code):
+        assert min(contrast(colour, page) for page in ("#ffffff", "#111111")) > 3, colour
 
 
 def test_palette_by_hand():

@@ -53,7 +53,7 @@ monitor = w.TrainingMonitor(Trainer(small, InkTask([Stage(inks)], inks), "run", 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
-    for name in ("studio.ipynb", "65_pad.ipynb"):
+    for name in ("studio.ipynb", "65_pad.ipynb", "23_mixture.ipynb"):
         shutil.copy(ROOT / "nbs" / name, folder)
     shutil.copytree(ROOT / "nbs" / "pictures", folder / "pictures")  # which notebooks show
     kernel = dict(kernelspec=dict(name="python3", display_name="Python 3", language="python"))
@@ -673,6 +673,25 @@ def test_ink_in_a_dark_notebook_has_no_white_box_and_is_not_cut_off(address, bro
         assert min(ends) >= 0
         lightness = svg.evaluate("(svg) => getComputedStyle(svg).color.match(/[\\d.]+/g).slice(0, 3).map(Number)")
         assert min(lightness) > 180 and made.complaints == []
+
+
+LIGHT_IN_FIGURES = """() => [...document.querySelectorAll('.js-plotly-plot, .js-plotly-plot *')].filter((e) => {
+    const {backgroundColor, fill, fillOpacity} = getComputedStyle(e), {width, height} = e.getBoundingClientRect();
+    const light = (colour, opacity) => {
+        const [red, green, blue, alpha = 1] = (colour.match(/[\\d.]+/g) ?? [0, 0, 0, 0]).map(Number);
+        return alpha * opacity > 0.5 && Math.min(red, green, blue) > 200;
+    };
+    const filled = ['rect', 'path'].includes(e.tagName) && width * height > 400;
+    return light(backgroundColor, 1) || (filled && light(fill, fillOpacity));
+}).map((e) => e.outerHTML.slice(0, 200))"""
+
+
+def test_figures_in_a_dark_notebook_have_no_white_box(address, browser):
+    with tab(browser) as made:
+        run_notebook(made, address, "23_mixture.ipynb", dark=True)
+        made.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg .bg').length > 5")
+        keep_picture(made, "figures-dark")
+        assert made.evaluate(LIGHT_IN_FIGURES) == made.complaints == []
 
 
 def test_the_interrupt_of_a_kernel_stops_a_training_in_a_browser(address, browser):

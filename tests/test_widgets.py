@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from graves_nb import widgets
+from graves_nb.colours import ORANGE, contrast
 from graves_nb.ink import Ink
-from graves_nb.plots import ORANGE, contrast, step_losses, traces
+from graves_nb.plots import step_losses, traces
 from graves_nb.pretrained import load_model
 from graves_nb.sampling import write
 from graves_nb.steps import linked_figure

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 STOREYS = {
-    "0": "Files, and what people bring",
+    "0": "Files, colours, and what people bring",
     "1": "Data",
     "2": "The paper",
     "3": "Fast",
