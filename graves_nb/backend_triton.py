@@ -162,7 +162,8 @@ def try_kernel(device: torch.device) -> bool:
 @functools.lru_cache(10_000)
 def numbers_on(device: torch.device, sizes: tuple) -> Tensor:  # whole numbers, (4,)
     "Sizes where a kernel reads them: of the same sizes, the same memory."
-    return torch.tensor(sizes, dtype=torch.int32, device=device)
+    numbers = torch.tensor(sizes, dtype=torch.int32)
+    return numbers.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else numbers.to(device)
 
 
 def launch(kernel, arguments: tuple, sizes, plan: Plan) -> None:
@@ -190,7 +191,9 @@ def run_plans(card: Card, work: Work, run) -> bool:  # whether one of them ran
                 run(plan)
                 return True
             except (OutOfResources, RuntimeError) as error:
-                if "out of memory" in str(error) or not refuses(error):
+                if "out of memory" in str(error):
+                    raise torch.OutOfMemoryError(str(error)) from error
+                if not refuses(error):
                     raise
                 REFUSED.add((card, work, plan))
     warnings.warn(f"no kernel fits {work.hidden} cells on this card: they run step by step", stacklevel=2)

@@ -584,8 +584,7 @@ def train(
 
     changes = checked_changes(changes_of(settings or []))
     changes |= {} if minutes is None else {"minutes": str(as_number("minutes", minutes, 0, exclusive=True))}
-    if device is not None:
-        choose_device(device)
+    choose_device(device)
     if out.exists() and not out.is_dir():
         raise NotADirectoryError(f"{out} is a file: --out is the folder of a run")
     check_folder(out)
@@ -629,10 +628,15 @@ def checked_changes(changes: dict[str, str]) -> dict[str, str]:
     return changes
 
 
-def choose_device(name: str) -> None:
-    "Train there: `accelerate` is told, before it looks around by itself."
-    check_device(name)
-    os.environ["ACCELERATE_TORCH_DEVICE"] = name
+def choose_device(name: str | None) -> None:
+    "Train there: `accelerate` is told, before it looks around by itself; the GPU that it would take is tried."
+    import torch
+
+    if name is not None:
+        check_device(name)
+        os.environ["ACCELERATE_TORCH_DEVICE"] = name
+    elif torch.cuda.is_available() and not {"ACCELERATE_USE_CPU", "ACCELERATE_TORCH_DEVICE"} & os.environ.keys():
+        check_device(f"cuda:{os.environ.get('LOCAL_RANK', 0)}")
 
 
 def check_device(name: str) -> None:
@@ -644,7 +648,9 @@ def check_device(name: str) -> None:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         usable = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count())), *["mps"] * torch.backends.mps.is_available()]
         first = " ".join(str(error).split()).partition(". ")[0][:120]
-        raise ValueError(f"there is no device {name!r} to train on: here is {', '.join(usable)} ({first})") from None
+        known = name in usable or name == "cuda" and "cuda:0" in usable
+        what = f"the device {name!r} does not run, --device cpu does" if known else f"there is no device {name!r} to train on"
+        raise ValueError(f"{what}: here is {', '.join(usable)} ({first})") from None
 
 # %% ../nbs/71_cli.ipynb #52-014
 @app.command()
@@ -947,8 +953,7 @@ def tables(
             raise ValueError("--run needs --data: a folder with the Penn Treebank, enwik8 or IAM-OnDB")
         out, changes = out or Path("runs/tables"), checked_changes(changes_of(settings or []))
         check_folder(out)
-        if device is not None:
-            choose_device(device)
+        choose_device(device)
         for number in which:
             for done in run_table(number, data, out, changes, paper, lambda entry: typer.echo(json.dumps(entry), err=True)):
                 typer.echo(done)

@@ -21,9 +21,10 @@ from .window import WindowParameters, window_phi
 def has_finished(
     window: WindowParameters,  # the window at this step, (batch, K) each
     lengths: Tensor,  # characters of each text, U, (batch,)
+    longest: int | None = None,  # no text has more; None looks, and waits for a device
 ) -> Tensor:  # bool, (batch,)
     "Whether phi(t, U + 1) exceeds phi(t, u) for every character u of the text (sec. 5.3)."
-    phi = window_phi(window, int(lengths.max()) + 1)
+    phi = window_phi(window, (int(lengths.max()) if longest is None else longest) + 1)
     after = phi.gather(1, lengths[:, None])
     inside = torch.arange(phi.shape[1], device=phi.device) < lengths[:, None]
     return (after > phi.masked_fill(~inside, float("-inf"))).all(1)
@@ -57,7 +58,7 @@ def draw_points_plain(
         outputs.append(y)
         if window is not None:
             windows.append(window)
-            finished.append(has_finished(window, text.lengths))
+            finished.append(has_finished(window, text.lengths, text.index.shape[1]))
     join = functools.partial(torch.stack, dim=1)
     if not windows:
         return Drawn(join(points), join(outputs), None, None, state)

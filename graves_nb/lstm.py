@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from .contracts import Layer, find_backend, register_layer, run_steps
 
@@ -83,7 +84,10 @@ def look_up(
     weight: Tensor,  # its columns are those of the symbols, (n, symbols)
 ) -> Tensor:  # (..., n)
     "The product of a matrix with one-hot vectors."
-    columns = weight.t().index_select(0, index.clamp_min(0).flatten()).unflatten(0, index.shape)
+    table, known = weight.t(), index.clamp_min(0)
+    if index.device.type != "cpu":  # where nobody waits to see what is there, and derivatives are added up in order
+        return embedding(known, table) * (index >= 0).unsqueeze(-1)
+    columns = table.index_select(0, known.flatten()).unflatten(0, index.shape)
     return columns if (index >= 0).all() else columns * (index >= 0).unsqueeze(-1)
 
 # %% ../nbs/21_lstm.ipynb #3356c864

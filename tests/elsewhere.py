@@ -8,6 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_a
 from torch.utils._pytree import tree_map, tree_map_only
 
 DEVICE = torch.device("meta")  # what it is called: the one device besides the processor that torch always knows
+WAITED = []  # operations for whose numbers the processor has waited
 
 
 class Elsewhere(torch.Tensor):
@@ -26,6 +27,7 @@ class Elsewhere(torch.Tensor):
         return f"Elsewhere({self.held})"
 
     def tolist(self):
+        WAITED.append("tolist")
         return self.held.tolist()
 
     def __deepcopy__(self, memo):
@@ -51,6 +53,8 @@ def run(function, args, kwargs):
         shapes = [(type(t).__name__, tuple(t.shape)) for t in found if isinstance(t, torch.Tensor)]
         raise RuntimeError(f"Expected all tensors to be on the same device: {function} of {shapes}")
     moved = there if target is None else torch.device(target).type == DEVICE.type
+    if there and (function is torch.ops.aten._local_scalar_dense.default or copies and not moved):
+        WAITED.append(str(function))
     if target is not None:
         kwargs = kwargs | dict(device=torch.device("cpu"))
     held = [tree_map_only(Elsewhere, lambda t: t.held, part) for part in (args, kwargs)]

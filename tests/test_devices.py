@@ -8,16 +8,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from elsewhere import second_device
+from elsewhere import WAITED, second_device
 
 from graves_nb.alphabet import ASCII
+from graves_nb.batches import batch_nats, collate, make_examples, piece_nats
 from graves_nb.compression import compress, decompress
 from graves_nb.corpus import ALL_BYTES, Streams, Symbols
+from graves_nb.drawing import draw_points
 from graves_nb.dynamic import Dynamic, gradient_squares
 from graves_nb.evaluation import evaluate
 from graves_nb.gates import record_gates
 from graves_nb.ink import Ink, OffsetScaler
+from graves_nb.lstm import look_up
 from graves_nb.model import InkModel, TextModel
+from graves_nb.optim import GateMuon
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
 from graves_nb.sampling import sample_ink, sample_text, stream_text, trace_ink, write, write_samples
 from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
@@ -154,3 +158,47 @@ def test_the_second_device_refuses_what_a_card_refuses():
             torch.cat([there, torch.zeros(1)])
         with pytest.raises((RuntimeError, TypeError)):
             there.numpy()
+
+
+@pytest.mark.parametrize("make", [writer, scribbler, reader])
+def test_nobody_waits_for_an_update(make):
+    "The processor goes on to the next update while a card still has to do this one."
+    model = make()
+    inks = [Ink.from_strokes([np.random.default_rng(n).normal(size=(n, 2)).cumsum(0)], text="abc") for n in (5, 9)]
+    batch = next(iter(Streams(symbols(100), 2, 20, 0))) if make is reader else collate(make_examples(model, inks))
+    with moved(model, "second") as other:
+        optimizer, batch = GateMuon(other.network), batch.to("meta")
+        WAITED.clear()
+        loss = piece_nats(other.network, batch, None)[0] if make is reader else batch_nats(other.network, batch)
+        loss.sum().backward()
+        torch.nn.utils.clip_grad_norm_(other.network.parameters(), 1.0)
+        optimizer.step()
+        assert not WAITED
+        loss.sum().item()
+        assert WAITED
+
+
+def test_nobody_waits_for_a_step_of_a_line():
+    model, rng = writer(), torch.Generator().manual_seed(0)
+    text = collate(make_examples(model, [Ink.from_strokes([np.arange(6.0).reshape(3, 2)], text="abc")])).text
+    with moved(model, "second") as other:
+        first = torch.zeros(1, 3).to("meta")
+        text = type(text)(*(t.to("meta") for t in text))
+        draws = model.network.head.draws(8, rng)[None].to("meta")
+        state = other.network.initial_state(first[None])
+        WAITED.clear()
+        drawn = draw_points(other.network, state, first, draws, 0.5, text)
+        assert drawn.points.shape == (1, 8, 3) and not WAITED
+
+
+def test_symbols_are_looked_up_as_on_the_processor():
+    index, weight = torch.tensor([[2, -1], [2, 0]]), torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
+    found = []
+    with second_device() as place:
+        for device in ("cpu", place):
+            there = weight.detach().to(device).requires_grad_()
+            columns = look_up(index.to(device), there)
+            (derivative,) = torch.autograd.grad(columns.square().sum(), there)
+            found.append((columns.detach().cpu(), derivative.cpu()))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)

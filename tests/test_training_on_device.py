@@ -1,6 +1,7 @@
 """What a trainer does on a GPU, as far as it can be seen without one: ahead, unread, out of memory, who serves."""
 
 import json
+import os
 import threading
 from dataclasses import replace
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ import pytest
 import torch
 from test_training import QUICK, make_trainer, weights
 
-from graves_nb import training
+from graves_nb import cli, training
 from graves_nb.optim import orthogonalise
 from graves_nb.training import TrainConfig
 
@@ -152,3 +153,56 @@ def test_float16_may_be_asked_for(tmp_path):
     assert trainer.validate()[0] < before
     with pytest.raises(ValueError, match="valid_precision must be one of auto, fp32"):
         TrainConfig(valid_precision="fp64")
+
+
+@pytest.mark.parametrize(
+    "asked, count, error, told",
+    [
+        (
+            None,
+            1,
+            "CUDA error: no kernel image is available for execution on the device\nCUDA kernel",
+            "'cuda:0' does not run",
+        ),
+        (
+            "cuda",
+            0,
+            "The NVIDIA driver on your system is too old (found version 11040). Please update",
+            "no device 'cuda'",
+        ),
+        ("cuda:7", 1, "CUDA error: invalid device ordinal\nCUDA kernel errors might", "no device 'cuda:7'"),
+    ],
+)
+def test_a_card_that_cannot_be_used_is_told_in_one_line(monkeypatch, asked, count, error, told):
+    def refused(*size, device=None):
+        raise RuntimeError(error)
+
+    for name in ("ACCELERATE_USE_CPU", "ACCELERATE_TORCH_DEVICE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch, "zeros", refused)
+    with pytest.raises(ValueError, match=told) as said:
+        cli.choose_device(asked)
+    assert "\n" not in str(said.value) and error[:30] in str(said.value)
+
+
+def test_without_a_card_nothing_is_chosen(monkeypatch):
+    monkeypatch.delenv("ACCELERATE_TORCH_DEVICE", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    cli.choose_device(None)
+    assert "ACCELERATE_TORCH_DEVICE" not in os.environ
+
+
+@pytest.mark.parametrize("asked, narrowed", [("fp32", False), ("auto", True)])
+def test_validations_have_the_precision_that_is_asked_for(tmp_path, monkeypatch, asked, narrowed):
+    trainer, seen = make_trainer(tmp_path, replace(QUICK, valid_precision=asked)), []
+    on = lambda: torch.autocast("cpu", torch.bfloat16)  # noqa: E731
+    monkeypatch.setattr(
+        trainer, "accelerator", SimpleNamespace(device=torch.device("meta"), num_processes=1, autocast=on)
+    )
+    totals = trainer.task.totals
+    monkeypatch.setattr(
+        trainer.task, "totals", lambda net: seen.append(torch.is_autocast_enabled("cpu")) or totals(net)
+    )
+    assert trainer.validate()[0] > 0 and seen == [narrowed]

@@ -1,5 +1,6 @@
 """The kernels of a GPU without one: in Triton's interpreter, in a process of its own, or on the GPU that is here."""
 
+import json
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ import torch
 from graves_nb import backend_triton
 from graves_nb.backend_triton import BACKEND, Card, Plan, Work, estimate, fault_of_device, is_interpreted, plans
 from graves_nb.contracts import find_backend, only_backends, why_not
+from graves_nb.sequence import LSTMLoop, LSTMTape, WindowLoop, WindowTape
 
 ROOT = Path(__file__).parent.parent
 GPU = torch.cuda.is_available()
@@ -35,6 +37,24 @@ if sys.platform == "linux" and not is_interpreted() and not GPU:
         assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-2000:]
         assert passed and int(passed[1]) >= 20 and "skipped" not in run.stdout
 
+    def test_the_script_for_a_gpu_runs(tmp_path):
+        "All of it on small sizes in the interpreter, so that one command is enough where there is a GPU."
+        command = [
+            sys.executable,
+            str(ROOT / "tests" / "on_gpu"),
+            "--device",
+            "cpu",
+            "--quick",
+            "--json",
+            str(tmp_path / "gpu.json"),
+        ]
+        environment = os.environ | dict(TRITON_INTERPRET="1", OMP_NUM_THREADS="1")
+        run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+        assert "all is right" in run.stdout
+        found = json.loads((tmp_path / "gpu.json").read_text())
+        assert {"errors", "using", "training", "bench"} <= found.keys() and found["training"]["last"] > 0
+
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: str(card.capability))
 @pytest.mark.parametrize("hidden", [16, 100, 400, 900, 1000])
@@ -57,6 +77,36 @@ def test_every_plan_fits_its_card_and_does_all_the_work(card, hidden):
 def test_more_lines_take_larger_blocks_before_they_take_more_launches():
     rows = [plans(CARDS[0], Work(batch, 400, torch.bfloat16))[0].blocks.rows for batch in (16, 80, 160, 512)]
     assert rows == sorted(rows) and rows[0] == 16 and rows[-1] > 16
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: str(card.capability))
+@pytest.mark.parametrize("hidden", [400, 1000])
+def test_few_kernels_serve_all_batches(card, hidden):
+    for dtype in TYPES:
+        first = [plans(card, Work(batch, hidden, dtype, 10.0, 57, 10))[0] for batch in range(1, 1025)]
+        assert len({(plan.blocks, plan.warps) for plan in first}) <= 8
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Triton is for Linux")
+def test_nothing_is_compiled_for_a_length_or_a_text(monkeypatch):
+    "Besides its blocks a kernel is given memory of the device only: numbers might be compiled in."
+    launched = []
+    monkeypatch.setattr(backend_triton, "launch", lambda kernel, given, sizes, plan: launched.append((given, plan)))
+    for steps, letters in ((3, 2), (7, 5)):
+        gates, h, c = torch.zeros(steps, 4, 64), torch.zeros(steps + 1, 4, 16), torch.zeros(steps + 1, 4, 16)
+        weights = dict(recurrent=torch.zeros(64, 16), peephole=torch.zeros(3, 16), clip=None, dtype=torch.float32)
+        backend_triton.run_forward(LSTMTape(gates, h, c), LSTMLoop(**weights))
+        text = dict(
+            index=torch.zeros(4, letters, dtype=torch.long), mask=torch.ones(4, letters), window=torch.zeros(6, 16)
+        )
+        tape = WindowTape(
+            gates, torch.zeros(steps + 1, 4, 21), c, torch.zeros(steps, 4, 6), torch.zeros(steps + 1, 4, 2)
+        )
+        loop = WindowLoop(**weights | dict(recurrent=torch.zeros(64, 21)), **text)
+        backend_triton.run_window_forward(tape, loop)
+    assert len(launched) == 4 and len({plan for _, plan in launched}) == 2
+    for given, _ in launched:
+        assert all(part is None or torch.is_tensor(part) for group in given for part in group)
 
 
 def test_where_it_does_not_run_there_is_a_reason(monkeypatch):
@@ -145,7 +195,7 @@ if GPU or is_interpreted():
 
         assert all(backend_triton.run_plans(CARDS[0], work, run) for _ in range(2)) and tried == [4, 8, 8]
         monkeypatch.setattr(backend_triton, "REFUSED", set())
-        with pytest.raises(RuntimeError, match="out of memory"):
+        with pytest.raises(torch.OutOfMemoryError, match="out of memory"):
             backend_triton.run_plans(
                 CARDS[0], work, lambda plan: (_ for _ in ()).throw(RuntimeError("CUDA out of memory"))
             )
