@@ -424,9 +424,8 @@ def test_one_wish_is_one_line_and_a_preset_brings_it_back(studio_page):
     assert count_at_rest(made) == before + 1, ask(made, "studio._begun")
     made.get_by_title("write the text").click()  # later on, it is a wish of its own
     until(made, f"studio.view._count > {before + 1}")
-    print(
-        f"{count_at_rest(made) - before - 1} written after the second click; all that was begun: {ask(made, 'studio._begun')}"
-    )
+    written = count_at_rest(made) - before - 1
+    print(f"{written} written after the second click; all that was begun: {ask(made, 'studio._begun')}")
     field.fill("entered")
     made.keyboard.press("Enter")
     until(made, "studio.sample.ink.text == 'entered'")
