@@ -119,7 +119,7 @@ def cached(folder: Path) -> dict:
 COMMANDS = {
     "train": Command(own_ink, train, trained),
     "write --from": Command(lines_of_text, write, written),
-    "compress": Command(text_to_compress, compress, written),
+    "compress": Command(text_to_compress, compress, written, refuses=True),
     "decompress": Command(text_to_decompress, decompress, written, refuses=True),
     "data": Command(archive, data, cached),
 }
