@@ -305,10 +305,13 @@ def test_the_studio_in_a_browser(studio_page):
     same_as_python(made)
     assert made.evaluate(FITS)  # all of it is on one screen
 
-    times = [made.evaluate(MOVE, drawn - i) for i in range(2, 9)]
-    moved = sorted(times)[len(times) // 2]
-    print(f"a move of the cursor is on the screen, in all views, after {moved:.0f} ms (median of {len(times)})")
-    assert moved < 300  # other work may be in the way
+    for _ in range(3):  # other work may be in the way
+        times = [made.evaluate(MOVE, drawn - i) for i in range(2, 9)]
+        moved = sorted(times)[len(times) // 2]
+        print(f"a move of the cursor is on the screen, in all views, after {moved:.0f} ms (median of {len(times)})")
+        if moved < 100:
+            break
+    assert moved < 100
     until(made, f"studio.view.at == {drawn - 8}")
     made.locator(".graves-line").last.focus()
     for key, wanted in (("ArrowLeft", "drawn - 9"), ("Home", "1"), ("ArrowRight", "2"), ("End", "drawn - 1")):
