@@ -108,45 +108,78 @@ class _Linear(torch.autograd.Function):
         dx = backend.product(flat, weight.t(), None, ctx.dtype).view_as(x) if ctx.needs_input_grad[0] else None
         return dx, backend.outer(flat, x.flatten(0, -2), ctx.dtype), flat.sum(0), None, None
 
+# %% ../nbs/31_sequence.ipynb #7f0c2b11
+def input_gates(
+    backend: "SequenceBackend",
+    x: Tensor,  # (time, batch, inputs)
+    weights: Tensor,  # of inputs, of what recurs, and the bias, (4 * hidden, inputs + ... + 1)
+    dtype: torch.dtype,  # of the factors
+    added: Tensor | None = None,  # by symbols, (time, batch, 4 * hidden)
+) -> Tensor:  # (time, batch, 4 * hidden)
+    "What all inputs and the bias add to the gates, at all steps."
+    inputs, bias = x.shape[-1], weights[:, -1]
+    if not inputs:
+        return added + bias
+    gates = backend.product(x.flatten(0, 1), weights[:, :inputs], bias, dtype).unflatten(0, x.shape[:2])
+    return gates if added is None else gates.add_(added)
+
+
+def input_derivatives(
+    ctx,  # of the node
+    dgates: Tensor,  # by the gates' sums, (time, batch, 4 * hidden)
+    x: Tensor,  # inputs, (time, batch, inputs)
+    before: Tensor,  # what recurs, one step earlier, (time, batch, features)
+    weights: Tensor,  # of the inputs, of what recurs, and the bias
+    dtype: torch.dtype,  # of the factors
+) -> tuple[Tensor | None, Tensor]:  # by the inputs, if somebody asks; by the weights
+    "The derivatives by what the gates' sums were made of."
+    flat, rows = dgates.flatten(0, 1), torch.cat([x, before, dgates.new_ones(*x.shape[:2], 1)], dim=-1)
+    dweights = ctx.backend.outer(flat, rows.flatten(0, 1), dtype)
+    if not ctx.needs_input_grad[0]:
+        return None, dweights
+    return ctx.backend.product(flat, weights[:, : x.shape[-1]].t(), None, dtype).view_as(x), dweights
+
 # %% ../nbs/31_sequence.ipynb #20fe9242
 class _LSTMSequence(torch.autograd.Function):
-    "The recurrent part of a layer over a whole sequence."
+    "A layer over a whole sequence."
 
     @staticmethod
-    def forward(ctx, gates, h0, c0, recurrent, peephole, backend, how):
-        steps, batch, n = *gates.shape[:2], h0.shape[-1]
-        tape = LSTMTape(gates.detach(), *gates.new_empty(2, steps + 1, batch, n))
+    def forward(ctx, x, h0, c0, weights, peephole, added, how):
+        (backend, *how), inputs = how, x.shape[-1]
+        gates, recurrent = input_gates(backend, x, weights, how[1], added), weights[:, inputs:-1]
+        tape = LSTMTape(gates, *gates.new_empty(2, len(x) + 1, *h0.shape))
         tape.h[0], tape.c[0] = h0, c0
         backend.lstm_forward(tape, LSTMLoop(recurrent, peephole, *how))
-        ctx.save_for_backward(*tape, recurrent, peephole)
+        ctx.save_for_backward(*tape, x, weights, peephole)
         ctx.backend, ctx.how = backend, how
         return tape.h[1:], tape.c[-1].clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx, dh_out, dc):
-        *tape, recurrent, peephole = ctx.saved_tensors
-        tape, loop = LSTMTape(*tape), LSTMLoop(recurrent, peephole, *ctx.how)
+        *tape, x, weights, peephole = ctx.saved_tensors
+        tape, loop = LSTMTape(*tape), LSTMLoop(weights[:, x.shape[-1] : -1], peephole, *ctx.how)
         given = LSTMGradients(dh_out.contiguous(), dc.clone(memory_format=torch.contiguous_format))
         found = ctx.backend.lstm_backward(tape, loop, given)
-        drecurrent = ctx.backend.outer(found.gates.flatten(0, 1), tape.h[:-1].flatten(0, 1), loop.dtype)
-        return found.gates, found.start, given.c, drecurrent, found.peephole, None, None
+        dx, dweights = input_derivatives(ctx, found.gates, x, tape.h[:-1], weights, loop.dtype)
+        return dx, found.start, given.c, dweights, found.peephole, found.gates if ctx.needs_input_grad[5] else None, None
 
 # %% ../nbs/31_sequence.ipynb #34d035bb
 class _WindowSequence(torch.autograd.Function):
-    "The recurrent part of the first layer and the window over a whole sequence."
+    "The first layer and the window over a whole sequence."
 
     @staticmethod
-    def forward(ctx, gates, start, kept, recurrent, window, peephole, how):
-        (backend, *how), (steps, batch, _) = how, gates.shape
+    def forward(ctx, x, start, kept, weights, window, peephole, how):
+        (backend, *how), (steps, batch, inputs) = how, x.shape
         n, k, more = peephole.shape[1], len(window) // 3, (steps + 1, batch)
+        gates, recurrent = input_gates(backend, x, weights, how[-1]), weights[:, inputs:-1]
         tape = WindowTape(
-            gates.detach(), gates.new_zeros(*more, start.shape[-1]), gates.new_empty(*more, n),
+            gates, gates.new_zeros(*more, start.shape[-1]), gates.new_empty(*more, n),
             window[:, n].repeat(steps, batch, 1), gates.new_empty(*more, k),
         )  # fmt: skip
         tape.hw[0], tape.c[0], tape.kappa[0] = start, kept[:, :n], kept[:, n:]
         backend.window_forward(tape, WindowLoop(recurrent, window[:, :n], peephole, *how))
-        ctx.save_for_backward(*tape, recurrent, window, peephole)
+        ctx.save_for_backward(*tape, x, weights, window, peephole)
         ctx.backend, ctx.how = backend, how
         importance_width = tape.p[:, :, : 2 * k].clone()
         ctx.mark_non_differentiable(importance_width)
@@ -156,17 +189,17 @@ class _WindowSequence(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, dh_out, dw_out, dc, dkappa_out, _):
-        *tape, recurrent, window, peephole = ctx.saved_tensors
+        *tape, x, weights, window, peephole = ctx.saved_tensors
         tape, n = WindowTape(*tape), peephole.shape[1]
-        loop = WindowLoop(recurrent, window[:, :n], peephole, *ctx.how)
+        loop = WindowLoop(weights[:, x.shape[-1] : -1], window[:, :n], peephole, *ctx.how)
         dh_out, dc = (d.clone(memory_format=torch.contiguous_format) for d in (dh_out, dc))
         given = WindowGradients(dh_out, dw_out.contiguous(), dkappa_out.contiguous(), dc)
         found = ctx.backend.window_backward(tape, loop, given)
-        drecurrent = ctx.backend.outer(found.gates.flatten(0, 1), tape.hw[:-1].flatten(0, 1), loop.dtype)
+        dx, dweights = input_derivatives(ctx, found.gates, x, tape.hw[:-1], weights, loop.dtype)
         dp = found.p.flatten(0, 1)
         dwindow = torch.cat([dp.t() @ tape.hw[1:, :, :n].flatten(0, 1), dp.sum(0)[:, None]], dim=1)
         dkept = torch.cat([dc, found.kappa], dim=1)
-        return found.gates, found.start, dkept, drecurrent, dwindow, found.peephole, None
+        return dx, found.start, dkept, dweights, dwindow, found.peephole, None
 
 # %% ../nbs/31_sequence.ipynb #b45b4bd7
 class SequenceBackend:
@@ -190,8 +223,10 @@ class SequenceBackend:
         index: Tensor | None = None,  # symbols that are the first part of the input, (time, batch)
     ) -> tuple[Tensor, LSTMState]:  # outputs (time, batch, hidden), the state after the last step
         "A layer over a sequence: the numbers of `run_steps`."
-        gates, how = input_gates(self, layer, x, index), (layer.clip, product_dtype(x))
-        h, c = _LSTMSequence.apply(gates, *state, layer.weight_hh, layer.peephole, self, how)
+        count = 0 if index is None else layer.weight_ih.shape[1] - x.shape[-1]
+        symbols = None if index is None else look_up(index, layer.weight_ih[:, :count])
+        weights = torch.cat([layer.weight_ih[:, count:], layer.weight_hh, layer.bias[:, None]], dim=1)
+        h, c = _LSTMSequence.apply(x, *state, weights, layer.peephole, symbols, (self, layer.clip, product_dtype(x)))
         return h, LSTMState(h[-1], c)
 
     def window_layer(
@@ -205,27 +240,10 @@ class SequenceBackend:
         "The first layer and the window over a sequence: the numbers of `run_window`."
         (h0, c0), (kappa0, w0) = state
         dtype, inputs = product_dtype(x), x.shape[-1]
-        gates = _Linear.apply(x, layer.weight_ih[:, :inputs], layer.bias, self, dtype)
-        recurrent = torch.cat([layer.weight_hh, layer.weight_ih[:, inputs:]], dim=1)  # h and w in one product
-        weights = recurrent, torch.cat([window.weight, window.bias[:, None]], dim=1), layer.peephole
+        every = [layer.weight_ih[:, :inputs], layer.weight_hh, layer.weight_ih[:, inputs:], layer.bias[:, None]]
+        weights = torch.cat(every, dim=1), torch.cat([window.weight, window.bias[:, None]], dim=1), layer.peephole
         how = self, text.index.contiguous(), text.mask.to(x.dtype).contiguous(), layer.clip, dtype
         start, kept = torch.cat([h0, w0], dim=1), torch.cat([c0, kappa0], dim=1)
-        h, w, c, kappa, importance_width = _WindowSequence.apply(gates, start, kept, *weights, how)
+        h, w, c, kappa, importance_width = _WindowSequence.apply(x, start, kept, *weights, how)
         parameters = WindowParameters(*importance_width.chunk(2, dim=-1), kappa)
         return WindowRun(h, w, LSTMState(h[-1], c), WindowState(kappa[-1], w[-1]), parameters)
-
-# %% ../nbs/31_sequence.ipynb #926bd83e
-def input_gates(
-    backend: SequenceBackend,
-    layer: nn.Module,
-    x: Tensor,
-    index: Tensor | None,
-) -> Tensor:  # (time, batch, 4 * hidden)
-    "What all inputs and the bias add to the gates, at all steps."
-    if index is None:
-        return _Linear.apply(x, layer.weight_ih, layer.bias, backend, product_dtype(x))
-    count = layer.weight_ih.shape[1] - x.shape[-1]
-    symbols = look_up(index, layer.weight_ih[:, :count])
-    if not x.shape[-1]:
-        return symbols + layer.bias
-    return _Linear.apply(x, layer.weight_ih[:, count:], layer.bias, backend, product_dtype(x)) + symbols
