@@ -42,20 +42,33 @@ def own_ink(folder: Path) -> None:
         Ink.from_strokes([s * (1, -1) for s in loops(text)], text, "w").save(folder / "ink" / f"{i}.inkml")
 
 
-def train(folder: Path) -> list[str]:
-    settings = dict(hidden_size=8, n_layers=1, n_mixtures=2, points=3_000, batch_size=2, checkpoint_minutes=1e-4)
+def text_of_letters(folder: Path) -> None:
+    (folder / "ink").mkdir()
+    (folder / "ink" / "a.txt").write_text("".join(Random(0).choices("abc de", k=4_000)))
+
+
+def train(recipe: str, **settings) -> Callable[[Path], list[str]]:
+    "A small run of a recipe, with a validation and a checkpoint as often as can be."
+    settings = dict(hidden_size=8, n_layers=1, points=3_000, batch_size=2, checkpoint_minutes=1e-4) | settings
     settings |= dict(validate_points=1_000, log_updates=1, precision="fp32")
-    changes = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
-    resume = ["--resume"] if (folder / "run" / "checkpoint.pt").exists() else []
-    return ["train", "prediction-1x900", "--data", f"{folder}/ink", "--out", f"{folder}/run", *changes, *resume]
+
+    def arguments(folder: Path) -> list[str]:
+        data = folder / "ink" / "a.txt" if recipe.startswith("text") else folder / "ink"
+        changes = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
+        resume = ["--resume"] if (folder / "run" / "checkpoint.pt").exists() else []
+        return ["train", recipe, "--data", str(data), "--out", f"{folder}/run", *changes, *resume]
+
+    return arguments
 
 
 def trained(folder: Path) -> dict:
-    "The weights, and every figure of the log but those of the clock."
+    "All weights that are left, and every figure of the log but those of the clock."
     entries = [json.loads(line) for line in (folder / "run" / "log.jsonl").read_text().splitlines()]
-    kept = [{k: v for k, v in entry.items() if k in ("updates", "points", "nats", "valid_nats")} for entry in entries]
-    weights = load_file(folder / "run" / "model.safetensors")
-    return {name: w.numpy().tobytes() for name, w in weights.items()} | dict(log=kept)
+    clock = ("minutes", "points_per_second", "symbols_per_second", "minutes_left")
+    kept = [{k: v for k, v in entry.items() if k not in clock} for entry in entries]
+    weights = {path.name: load_file(path) for path in (folder / "run").glob("*.safetensors")}
+    assert {"model.safetensors", "best.safetensors"} <= set(weights), weights.keys()
+    return {(file, name): w.numpy().tobytes() for file, all_ in weights.items() for name, w in all_.items()} | dict(log=kept)
 
 
 def lines_of_text(folder: Path) -> None:
@@ -117,7 +130,10 @@ def cached(folder: Path) -> dict:
 
 
 COMMANDS = {
-    "train": Command(own_ink, train, trained),
+    "train prediction": Command(own_ink, train("prediction-1x900", n_mixtures=2), trained),
+    "train synthesis": Command(own_ink, train("synthesis-fast", n_mixtures=2, n_window=2, average=0.9, vary=0.1), trained),
+    "train adaptive": Command(own_ink, train("prediction-3x400-adaptive", n_mixtures=2, patience=2), trained),
+    "train text": Command(text_of_letters, train("text-char", average=0.9), trained),
     "write --from": Command(lines_of_text, write, written),
     "compress": Command(text_to_compress, compress, written, refuses=True),
     "decompress": Command(text_to_decompress, decompress, written, refuses=True),
