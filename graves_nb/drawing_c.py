@@ -50,7 +50,7 @@ class _Packed:
         layers, out, window = network.layers, network.output, getattr(network, "window", None)
         weights = [torch.cat([layer.weight_ih, layer.weight_hh], 1) for layer in layers] + [out.weight]
         dtype = torch.float16 if _is_exact_in_half(weights) else torch.float32
-        self.weights = native.pack_to_stay(weights, dtype)
+        self.weights = [native.pack(w, dtype) for w in weights]
         self.biases = [b.clone() for b in (*(layer.bias for layer in layers), out.bias)]
         self.peepholes = [layer.peephole.clone() for layer in layers]
         self.window = [] if window is None else [window.weight.t().contiguous(), window.bias.clone()]
@@ -128,7 +128,7 @@ class _PackedText:
         layers, out, symbols = network.layers, network.output, network.config.input_size
         weights = [torch.cat([layer.weight_ih[:, symbols:], layer.weight_hh], 1) for layer in layers] + [out.weight]
         dtype = torch.float16 if _is_exact_in_half(weights) else torch.float32
-        self.weights = native.pack_to_stay(weights, dtype)
+        self.weights = [native.pack(w, dtype) for w in weights]
         self.tables = [(layer.weight_ih[:, :symbols].t() + layer.bias).contiguous() for layer in layers]
         self.peepholes, self.bias = [layer.peephole.clone() for layer in layers], out.bias.clone()
         pointers = (pointers_to(t) for t in (self.weights, self.tables, self.peepholes))

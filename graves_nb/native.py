@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KERNELS', 'SOURCES', 'FLAGS', 'log', 'KINDS', 'library', 'flushes_denormals', 'flush_denormals', 'call', 'multiplies',
-           'pack', 'pack_to_stay', 'shares', 'share_rows', 'add_product_', 'add_outer_']
+           'pack', 'shares', 'share_rows', 'add_product_', 'add_outer_']
 
 # %% ../nbs/30_native.ipynb #08-002
 import contextlib
@@ -12,14 +12,13 @@ import ctypes
 import functools
 import hashlib
 import logging
-import mmap
 import os
 import platform
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
@@ -188,38 +187,11 @@ def pack(
     dtype: torch.dtype = torch.float32,  # in which to hold them; half precision is only a way to store float32 factors
 ) -> Tensor:  # of that type, in one dimension: (panels * inputs * outputs of a panel,)
     "Weights in the order in which the compiled products read them."
-    return _pack_into(torch.empty(_packed_length(weight, dtype), dtype=dtype), weight)
-
-
-def _packed_length(weight, dtype):
-    "How many numbers they take."
-    words = call("packed_size", KINDS[dtype], *weight.shape)
-    return 2 * words if dtype == torch.bfloat16 else words
-
-
-def _pack_into(packed, weight):
-    call("pack", KINDS[packed.dtype], *weight.shape, weight, *weight.stride(), packed)
+    (outputs, inputs), kind = weight.shape, KINDS[dtype]
+    words = call("packed_size", kind, outputs, inputs)
+    packed = torch.empty(2 * words if dtype == torch.bfloat16 else words, dtype=dtype)
+    call("pack", kind, outputs, inputs, weight, *weight.stride(), packed)
     return packed
-
-
-def _large_pages(size):
-    "So many bytes, in large pages where the system has them."
-    if not hasattr(mmap, "MADV_HUGEPAGE"):
-        return torch.empty(size, dtype=torch.uint8)
-    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with contextlib.suppress(OSError):  # a kernel without them
-        memory.madvise(mmap.MADV_HUGEPAGE)
-    return torch.frombuffer(memory, dtype=torch.uint8)
-
-
-def pack_to_stay(
-    weights: Sequence[Tensor],  # as `pack` takes them
-    dtype: torch.dtype = torch.float32,  # in which to hold them
-) -> list[Tensor]:  # as `pack` gives them
-    "Weights that are read again at every step: side by side in large pages, since a processor keeps the places of few pages at hand."
-    lengths = [-(-_packed_length(w, dtype) // 64) * 64 for w in weights]
-    room = _large_pages(sum(lengths) * dtype.itemsize).view(dtype)
-    return [_pack_into(part[: _packed_length(w, dtype)], w) for part, w in zip(room.split(lengths), weights, strict=True)]
 
 
 @functools.cache

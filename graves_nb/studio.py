@@ -336,7 +336,7 @@ def connect(
     studio: View,  # with its controls and results
 ) -> None:
     "What happens when."
-    studio.write_button.on_click(lambda _: press_write(studio))
+    studio.write_button.on_click(lambda _: wish(studio))
     studio.stop_button.on_click(lambda _: studio.stop())
     studio.save_button.on_click(lambda _: studio.save())
     studio.another.on_click(lambda _: setattr(studio.seed, "value", (studio.seed.value + 1) % 2**31))
@@ -349,7 +349,7 @@ def connect(
     studio.model.observe(lambda change: change_model(studio, change["new"]), "value")
     for control in (studio.hand, studio.bias, studio.seed):
         control.observe(lambda _: write_again(studio), "value")
-    studio.ladder.observe(lambda change: change["new"] and setattr(studio.bias, "value", float(change["new"])), "value")
+    studio.ladder.observe(lambda change: chosen_bias(studio, change["new"]), "value")
     studio.view.observe(lambda change: studio.choose(change["new"]), "row")
     studio.view.observe(lambda change: went_on(studio, change["new"]), "sample")
     studio.view.on_msg(lambda _, message, __: heard(studio, message))
@@ -358,17 +358,31 @@ def connect(
 ONE_WISH = 1.0  # seconds
 
 
+def wish(studio):
+    """Write what the controls say, unless just that is being written, or was asked for a moment ago: a click on Write takes the keyboard
+    from a changed text, which is a wish too, and JupyterLab has what widgets say heard side by side, in any order."""
+    with studio._lock:
+        asked, begun = studio._asked
+        if asked != controls_of(studio) or not studio.write_button.disabled and time.monotonic() - begun > ONE_WISH:
+            studio.write()
+
+
+def controls_of(studio):
+    "All that a line depends on."
+    pad = (studio.pad.strokes, studio.pad_text.value) if studio.hand.value == PAD_HAND else None
+    return studio.text.value, studio.bias.value, studio.seed.value, studio.model.value, studio.hand.value, pad
+
+
 def typed(studio):
     "A text that was changed is written."
     if not studio._quiet:
-        studio._typed = time.monotonic()
-        studio.write()
+        wish(studio)
 
 
-def press_write(studio):
-    "A click on Write takes the keyboard from a changed text, which is written then: both are one wish, however late it comes."
-    if not studio.write_button.disabled and time.monotonic() - studio._typed > ONE_WISH:
-        studio.write()
+def chosen_bias(studio, name):
+    "A line of the ladder sets its bias, if it was the user who chose it."
+    if name and threading.current_thread() is not studio._thread:
+        studio.bias.value = float(name)
 
 
 def heard(studio, message):
@@ -405,7 +419,7 @@ def write_again(studio):
     if own and not studio.pad.strokes:
         studio.own.value = True
     elif studio.sample is not None and not (own and not studio.pad_text.value.strip()):
-        studio.write()
+        wish(studio)
 
 
 def went_on(studio, sample):
@@ -523,7 +537,8 @@ def draw_lines(studio: View, jobs: list[Job]) -> None:
             break
     samples = [part if part.done else part.whole() for _, part in sorted(rows.items())]
     samples = [sample for sample in samples if len(sample.ink) > 2]
-    show_samples(studio, samples)
+    if not studio._leaves:
+        show_samples(studio, samples)
 
 
 def send_points(view, new):
@@ -578,7 +593,8 @@ class Studio(View):
         library()  # compiles what draws a line, on the first day, rather than at the first Write
         self.samples, self._thread, self._stop = [], None, threading.Event()
         self._call, self._model, self._warned, self._steps = None, None, None, None
-        self._quiet, self._typed = False, -ONE_WISH
+        self._quiet, self._leaves = False, False  # whether controls are set by Python; whether the line being written makes room for another
+        self._lock, self._asked = threading.RLock(), (None, 0.0)  # what was asked for last, and when
         make_controls(self, model, text, bias, seed)
         make_results(self)
         super().__init__(arranged(self))
@@ -624,8 +640,18 @@ class Studio(View):
         wait: bool = False,  # return when the line is written; else at once
         forks: list = (),  # ways on to take, as a preset has them
     ) -> None:
-        "Write what the controls say, in a thread of its own."
+        "Write what the controls say, in a thread of its own; a line that is being written makes room."
+        with self._lock:
+            self._begin(forks)
+            thread = self._thread
+        if wait and thread is not None:
+            thread.join()
+
+    def _begin(self, forks):
+        "Begin to write, and say so; what cannot be written is said instead."
+        self._leaves = True
         self.stop(wait=True)
+        self._leaves, self._asked = False, (controls_of(self), time.monotonic())
         self.message.tell()
         asked = dict(text=self.text.value, bias=self.bias.value, seed=self.seed.value)
         try:
@@ -642,13 +668,13 @@ class Studio(View):
         self._stop.clear()
         self._thread = threading.Thread(target=self._draw, args=(jobs, prime if own else None, forks), daemon=True)
         self._thread.start()
-        if wait:
-            self._thread.join()
 
     def _draw(self, jobs, own, forks):
         "Draw, and show every so often."
         try:
             draw_lines(self, jobs)
+            if self._leaves:
+                return
             go_on_again(self, forks)
             told = [self.sample.trouble] if self.samples and self.sample.trouble else []
             told += ["stopped"] if self._stop.is_set() else []
@@ -665,6 +691,7 @@ class Studio(View):
         wait: bool = False,  # until it has stopped
     ) -> None:
         "Stop writing; what is written stays."
+        self._asked = None, 0.0
         self._stop.set()
         if wait and self._thread is not None:
             self._thread.join()

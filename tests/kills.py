@@ -68,7 +68,9 @@ def trained(folder: Path) -> dict:
     kept = [{k: v for k, v in entry.items() if k not in clock} for entry in entries]
     weights = {path.name: load_file(path) for path in (folder / "run").glob("*.safetensors")}
     assert {"model.safetensors", "best.safetensors"} <= set(weights), weights.keys()
-    return {(file, name): w.numpy().tobytes() for file, all_ in weights.items() for name, w in all_.items()} | dict(log=kept)
+    return {(file, name): w.numpy().tobytes() for file, all_ in weights.items() for name, w in all_.items()} | dict(
+        log=kept
+    )
 
 
 def lines_of_text(folder: Path) -> None:
@@ -131,7 +133,9 @@ def cached(folder: Path) -> dict:
 
 COMMANDS = {
     "train prediction": Command(own_ink, train("prediction-1x900", n_mixtures=2), trained),
-    "train synthesis": Command(own_ink, train("synthesis-fast", n_mixtures=2, n_window=2, average=0.9, vary=0.1), trained),
+    "train synthesis": Command(
+        own_ink, train("synthesis-fast", n_mixtures=2, n_window=2, average=0.9, vary=0.1), trained
+    ),
     "train adaptive": Command(own_ink, train("prediction-3x400-adaptive", n_mixtures=2, patience=2), trained),
     "train text": Command(text_of_letters, train("text-char", average=0.9), trained),
     "write --from": Command(lines_of_text, write, written),

@@ -3,6 +3,7 @@
 import html
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -135,3 +136,41 @@ def test_a_click_that_comes_late_is_one_wish_with_the_text_that_was_typed(monkey
     made.write_button.click()
     assert made._thread is not writing
     made.stop(wait=True)
+
+
+@pytest.mark.parametrize("first", ["text", "click", "both"])
+def test_a_text_and_the_click_that_comes_with_it_are_one_line_in_whatever_order_they_are_heard(first):
+    made = Studio(seed=3, text="this takes longer than it takes to say something else; " * 3)
+    made.write(wait=True)
+    made._asked = made._asked[0], -10.0  # some time later
+    before = made.view._count
+    acts = [lambda: setattr(made.text, "value", "something else"), made.write_button.click]
+    threads = [threading.Thread(target=act) for act in (acts if first == "text" else acts[::-1])]
+    for thread in threads:
+        thread.start()
+        if first != "both":
+            thread.join()
+    for thread in threads:
+        thread.join()
+    made._thread.join()
+    assert made.view._count == before + 1 and made.sample.ink.text == "something else"
+
+
+def test_who_stops_a_line_can_have_it_at_once():
+    made = Studio(seed=3)
+    made.write()
+    made.stop(wait=True)
+    stopped = made._thread
+    made.write_button.click()
+    assert made._thread is not stopped
+    made.stop(wait=True)
+
+
+def test_the_ladder_moves_no_slider_but_for_the_user():
+    made = Studio(seed=3)
+    made.write(wait=True)
+    assert made.ladder.value == "1" and made.bias.value == 1.0
+    made.ladder.value = "2"
+    assert made.bias.value == 2.0
+    made._thread.join()
+    assert made.sample.job.bias == 2.0
