@@ -22,6 +22,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -193,18 +194,7 @@ def pack(
     call("pack", kind, outputs, inputs, weight, *weight.stride(), packed)
     return packed
 
-
-@functools.cache
-def _workers(
-    count: int,
-) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count, "graves_nb")
-
-
-if hasattr(os, "register_at_fork"):  # a child has none of its parent's threads, and would wait for them for ever
-    os.register_at_fork(after_in_child=_workers.cache_clear)
-
-
+# %% ../nbs/30_native.ipynb #b0a7d6e1
 def shares(
     rows: int,  # to be shared out
     among: int,  # so many
@@ -212,6 +202,70 @@ def shares(
     "Shares of about equal size, none empty: the first row of each, and the first that is not in it."
     among = min(rows, among)
     return [(i * rows // among, (i + 1) * rows // among) for i in range(among)]
+
+# %% ../nbs/30_native.ipynb #5d2b9c14
+class Team(NamedTuple):
+    "The threads of an OpenMP runtime."
+
+    start: Callable  # has a function called in so many threads, this one among them, and returns when all are done: GOMP_parallel
+    number: Callable  # of the thread that asks
+    count: Callable  # of threads
+
+
+BODY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+def torch_team() -> Team | None:  # None if torch has none, or of another kind
+    "Torch's own threads."
+    try:
+        linked = ctypes.CDLL(str(Path(torch.__file__).with_name("lib") / "libtorch_cpu.so"))
+        team = Team(linked.GOMP_parallel, linked.omp_get_thread_num, linked.omp_get_num_threads)
+    except (OSError, AttributeError):
+        return None
+    team.start.argtypes, team.start.restype = [BODY, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint], None
+    return team
+
+
+def in_team(
+    team: Team,
+    work: Callable[[tuple[int, int]], None],
+    parts: list[tuple[int, int]],
+) -> None:
+    "Do something with all parts in a team's threads, of which there may be fewer than parts."
+    errors = []
+
+    def body(_):
+        try:
+            for part in parts[team.number() :: team.count()]:
+                work(part)
+        except BaseException as error:  # which cannot pass through C
+            errors.append(error)
+
+    team.start(BODY(body), None, len(parts), 0)
+    for error in errors[:1]:
+        raise error
+
+# %% ../nbs/30_native.ipynb #c96e0f3a
+_team = torch_team()
+
+
+@functools.cache
+def _workers(
+    count: int,
+) -> ThreadPoolExecutor:
+    "Threads of our own."
+    return ThreadPoolExecutor(count, "graves_nb")
+
+
+def _after_fork():
+    "A child has none of its parent's threads, and would wait for them for ever."
+    global _team
+    _team = None
+    _workers.cache_clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 # %% ../nbs/30_native.ipynb #08-036
 def share_rows(
@@ -225,10 +279,13 @@ def share_rows(
         torch.set_flush_denormal(flush)  # each thread has a mode of its own
         work(*part)
 
-    if len(parts) > 1:
+    if len(parts) < 2:
+        for part in parts:
+            work(*part)
+    elif _team is not None:
+        in_team(_team, run, parts)
+    else:
         list(_workers(len(parts)).map(run, parts))
-    elif parts:
-        work(*parts[0])
 
 # %% ../nbs/30_native.ipynb #08-037
 def add_product_(

@@ -2,8 +2,10 @@
 
 import ctypes
 import logging
+import multiprocessing
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -279,3 +281,62 @@ def test_cache_folder_follows_the_environment(fresh, tmp_path):
     fresh.delenv("XDG_CACHE_HOME")
     fresh.setenv("HOME", str(tmp_path))
     assert native.cache_folder() == tmp_path / ".cache" / "graves_nb"
+
+
+TEAMS = pytest.mark.parametrize("team", [pytest.param(native.torch_team(), id="torch's"), pytest.param(None, id="own")])
+
+
+@TEAMS
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_rows_are_shared_once_each_and_an_error_in_a_thread_is_raised(monkeypatch, team, threads):
+    monkeypatch.setattr(native, "_team", team)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    for rows in (0, 1, 7, 101):
+        done = torch.zeros(rows)
+        native.share_rows(rows, lambda a, b, done=done: done[a:b].add_(1))
+        assert done.tolist() == [1] * rows
+
+    def fail(first, end):
+        raise MemoryError(f"rows {first} to {end}")
+
+    with pytest.raises(MemoryError, match=r"rows \d to \d"):
+        native.share_rows(7, fail)
+
+
+@TEAMS
+def test_rows_are_shared_from_many_threads_at_a_time(monkeypatch, team):
+    monkeypatch.setattr(native, "_team", team)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    done = torch.zeros(8, 50)
+
+    def share(row):
+        for _ in range(20):
+            native.share_rows(50, lambda a, b: done[row, a:b].add_(1))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(share, range(8)))
+    assert (done == 20).all()
+
+
+def test_a_team_may_have_fewer_threads_than_were_asked_for():
+    def start(body, data, count, flags):
+        body(data)
+
+    done, alone = [], native.Team(start, lambda: 0, lambda: 1)
+    native.in_team(alone, done.append, [(0, 2), (2, 5), (5, 7)])
+    assert done == [(0, 2), (2, 5), (5, 7)]
+
+
+def test_a_forked_child_has_threads_of_its_own(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    native.share_rows(2, lambda a, b: None)  # the parent's threads are there
+
+    def in_child():
+        done = []
+        native.share_rows(7, lambda a, b: done.append((a, b)))
+        os._exit(0 if sorted(done) == [(0, 3), (3, 7)] and native._team is None else 1)
+
+    child = multiprocessing.get_context("fork").Process(target=in_child)
+    child.start()
+    child.join(30)
+    assert child.exitcode == 0
