@@ -85,7 +85,7 @@ class SoftWindow(Part, nn.Module):
         with torch.no_grad():
             a, b, k = self.bias.chunk(3)
             a.fill_(-math.log(n_gaussians))
-            b.copy_(torch.linspace(math.log(0.1), math.log(3.0), n_gaussians))
+            b.copy_(torch.linspace(math.log(0.1), math.log(3.0), n_gaussians, device="cpu"))
             k.fill_(-math.log(points_per_char))
 
     def extra_repr(self) -> str:
