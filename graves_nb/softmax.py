@@ -110,7 +110,10 @@ class SoftmaxHead(Part):
         generator: torch.Generator,  # the source of every random draw
     ) -> Tensor:  # (steps, K)
         "The random numbers that drawing symbols of one text consumes, one row a symbol."
-        return torch.stack([torch.empty(self.size, dtype=torch.float32).exponential_(generator=generator) for _ in range(steps)])
+        numbers = torch.empty(steps, self.size, dtype=torch.float32)
+        for row in numbers.unbind():  # each by itself: what a step draws does not depend on how many are drawn
+            row.exponential_(generator=generator)
+        return numbers
 
     def sample(
         self,

@@ -27,9 +27,9 @@ static inline int sigmoid(const int *curve, int a) {
 /* x times a Q16, by parts, so that 32 bits do; x is below 2^15, what comes out is Q5 more than x */
 static inline int times(int x, int c) { return x * (c >> 11) + (x * (c & 2047) >> 11); }
 
-static void move_cell(const WholeNetwork *net, const int *gates, const int *peephole, int *c, short *h) {
+static void move_cell(const WholeNetwork *net, const int *restrict gates, const int *restrict peephole, int *restrict c, short *restrict h) {
     const long n = net->cells, shift = net->shift;
-    const int half = 1 << (shift - 1), *curve = net->curve;
+    const int half = 1 << (shift - 1), *restrict curve = net->curve;
     for (long k = 0; k < n; k++) {
 #define GATE(J) ((gates[(J) * n + k] + half) >> shift)
         int i = sigmoid(curve, GATE(0) + times(peephole[k], c[k])), f = sigmoid(curve, GATE(1) + times(peephole[n + k], c[k]));
