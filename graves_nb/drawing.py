@@ -116,7 +116,6 @@ def draw_points(
 ) -> Drawn:
     "Draw the next points of some lines, in one call."
     check_drawing(network, x, draws, bias, text)
-    if lines_apart(network, x):
-        return draw_apart(network, state, x, draws, bias, text)
     fast = drawing_backend(network, x)
-    return (draw_points_plain if fast is None else fast.draw)(network, state, x, draws, bias, text)
+    draw = fast.draw if fast is not None else draw_apart if x.device.type == "cpu" else draw_points_plain
+    return draw(network, state, x, draws, bias, text)
