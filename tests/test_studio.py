@@ -99,7 +99,11 @@ MOVE = f"""async (to) => {{
     slider.dispatchEvent(new Event('input'));
     slider.dispatchEvent(new Event('change'));
     if ({AT} === old) throw new Error('the cursor has not moved');
-    await new Promise((painted) => requestAnimationFrame(() => requestAnimationFrame(painted)));
+    await new Promise((painted) => requestAnimationFrame(() => {{
+        const {{ port1, port2 }} = new MessageChannel();  // its message comes when the frame has been painted
+        port1.onmessage = painted;
+        port2.postMessage(0);
+    }}));
     return performance.now() - begun;
 }}"""
 
