@@ -246,24 +246,21 @@ def sheet_of(page: bool, width: int | None, options: dict, given: dict, sheets: 
 
 def write_letters(model, text: str, sheet, how, picture, files) -> None:
     "Each version of a letter, on as many sheets as it needs and there are."
-    from graves_nb.letter import lay_out, letter_rows, pace_of, same_size
+    from graves_nb.letter import letter_sheets, plan_letter
     from graves_nb.page import choose_hand
-    from graves_nb.sampling import adapt_ink
 
     output, kind, count, seed, most = files
     looks = dict(pen=picture.pen, colour=picture.colour, background=picture.background, plot=picture.plot)
     for i in range(count):
-        prime = how.prime or choose_hand(model, text, how.bias, seed + i)
-        pace = pace_of(adapt_ink(model, prime))
-        rows = letter_rows(text, sheet, pace)
-        if len(rows) > most * sheet.rows:
+        plan = plan_letter(model, text, sheet, how.prime or choose_hand(model, text, how.bias, seed + i))
+        if len(plan.rows) > most * sheet.rows:
             raise ValueError(
-                f"{len(rows)} lines of {sheet.height:g} mm do not fit on the sheet, {sheet.rows} do: "
-                f"give a smaller --height or --margin, or --sheets {-(-len(rows) // sheet.rows)}"
+                f"{len(plan.rows)} lines of {sheet.height:g} mm do not fit on the sheet, {sheet.rows} do: "
+                f"give a smaller --height or --margin, or --sheets {-(-len(plan.rows) // sheet.rows)}"
             )
-        written = next(inks_of(model, [row.text for row in rows], False, replace(how, prime=prime, straight=how.straight is not False), 1, seed + i, whole=False))
-        pages = lay_out(rows, same_size([written.get(at) for at in range(len(rows))], pace), sheet, seed + i)
-        save_pages(pages, numbered(output, i, count), kind, sheet.picture(**looks))
+        own = replace(how, prime=plan.prime, straight=how.straight is not False)
+        written = next(inks_of(model, [row.text for row in plan.rows], False, own, 1, seed + i, whole=False))
+        save_pages(letter_sheets(plan, written, sheet, seed + i), numbered(output, i, count), kind, sheet.picture(**looks))
 
 
 def save_pages(pages: list, path: Path, kind: str, picture) -> None:

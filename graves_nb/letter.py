@@ -6,7 +6,7 @@
 __all__ = ['LETTER', 'FULL', 'Sheet', 'letter_rows', 'pace_of', 'same_size', 'scaled', 'lay_out', 'write_letter']
 
 # %% ../nbs/56_letter.ipynb #403e1d80
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -225,6 +225,35 @@ def lay_out(
         at += 1
     return [Ink.from_strokes(strokes, text="\n".join(texts)) for strokes, texts in sheets if strokes]
 
+# %% ../nbs/56_letter.ipynb #4a6be9d0
+class LetterPlan(NamedTuple):
+    "How a letter is going to be written."
+
+    prime: Ink  # the hand of all of it
+    pace: float  # how wide a character of that hand is
+    rows: list[Row]  # its lines
+
+
+def plan_letter(
+    model: InkModel,  # a synthesis model
+    text: str,  # paragraphs, a line each
+    sheet: Sheet,  # paper
+    prime: Ink,  # whose hand to write in
+) -> LetterPlan:
+    "Break a text into lines that a hand has room for."
+    pace = pace_of(adapt_ink(model, prime))
+    return LetterPlan(prime, pace, letter_rows(text, sheet, pace))
+
+
+def letter_sheets(
+    plan: LetterPlan,
+    inks: Mapping[int, Ink],  # by the number of their row; there is none for an empty one
+    sheet: Sheet,  # paper
+    seed: int,  # of how lines stray
+) -> list[Ink]:  # a sheet each, in millimetres
+    "Set the lines of a letter, once they are written."
+    return lay_out(plan.rows, same_size([inks.get(at) for at in range(len(plan.rows))], plan.pace), sheet, seed)
+
 # %% ../nbs/56_letter.ipynb #e2db010a
 def write_letter(
     model: InkModel,  # a synthesis model
@@ -242,7 +271,7 @@ def write_letter(
     if not as_text("the text", text).strip():
         raise ValueError("the text is empty: there is nothing to write")
     prime = load_hand(hand) if hand is not None else choose_hand(model, text, bias, seed) if prime is None else prime
-    pace = pace_of(adapt_ink(model, prime))
-    rows = letter_rows(text, sheet, pace)
-    inks = iter(write(model, [row.text for row in rows if row.text], bias, seed, prime, straight=True, **settings))
-    return lay_out(rows, same_size([next(inks) if row.text else None for row in rows], pace), sheet, seed)
+    plan = plan_letter(model, text, sheet, prime)
+    written = [at for at, row in enumerate(plan.rows) if row.text]
+    inks = write(model, [plan.rows[at].text for at in written], bias, seed, prime, straight=True, **settings)
+    return letter_sheets(plan, dict(zip(written, inks, strict=True)), sheet, seed)

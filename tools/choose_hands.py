@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from characters import COLOURS
 from legibility import SENTENCES, digest_of, error_rate, read_all, recogniser, versions
 from PIL import Image
 
@@ -212,7 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         about = dict(command=shlex.join(sys.argv), versions=versions(), sha256=digest_of(options.model), hands=found)
         options.json.write_text(json.dumps(about, indent=1) + "\n")
     if options.sheet:
-        sheet([[ink, *(s.ink for s in tried.samples[:2])] for ink, tried in chosen.values()]).quantize(12).save(
+        sheet([[ink, *(s.ink for s in tried.samples[:2])] for ink, tried in chosen.values()]).quantize(COLOURS).save(
             options.sheet, optimize=True
         )
 
