@@ -134,6 +134,7 @@ class CBackend(TorchBackend):
         given: LSTMGradients,  # from above
     ) -> LoopDerivatives:
         "The derivatives by all that went into the loop."
+        native.keep_freed_memory()
         if not native.multiplies(loop.dtype):
             return super().lstm_backward(tape, loop, given)
         steps, batch, n = given.h_out.shape
@@ -168,6 +169,7 @@ class CBackend(TorchBackend):
         given: WindowGradients,  # from above
     ) -> LoopDerivatives:
         "The derivatives by all that went into the loop."
+        native.keep_freed_memory()
         if not native.multiplies(loop.dtype):
             return super().window_backward(tape, loop, given)
         sizes, batch = _window_sizes(tape, loop), tape.gates.shape[1]

@@ -27,11 +27,11 @@ from . import __version__, native
 from .alphabet import TextBatch
 from .contracts import BACKENDS, Output, find_backend
 from .drawing import draw_points
-from .native import flush_denormals
+from .native import flush_denormals, keep_freed_memory
 from .prediction import PredictionConfig, PredictionNetwork, make_head
 from .synthesis import SynthesisConfig, SynthesisNetwork
 from .batches import InkBatch
-from .training import has_fast_bf16, keep_freed_memory
+from .training import has_fast_bf16
 
 # %% ../nbs/72_bench.ipynb #53-005
 class TorchPrediction(nn.Module):

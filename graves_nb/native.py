@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KERNELS', 'SOURCES', 'FLAGS', 'log', 'KINDS', 'library', 'flushes_denormals', 'flush_denormals', 'call', 'multiplies',
-           'pack', 'shares', 'share_rows', 'add_product_', 'add_outer_']
+           'pack', 'keep_freed_memory', 'shares', 'share_rows', 'add_product_', 'add_outer_']
 
 # %% ../nbs/30_native.ipynb #08-002
 import contextlib
@@ -193,6 +193,17 @@ def pack(
     packed = torch.empty(2 * words if dtype == torch.bfloat16 else words, dtype=dtype)
     call("pack", kind, outputs, inputs, weight, *weight.stride(), packed)
     return packed
+
+# %% ../nbs/30_native.ipynb #22-026
+@functools.cache
+def keep_freed_memory() -> None:
+    "On glibc, serve large buffers from the heap and keep it, instead of mapping and unmapping each; once for a process."
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return
+    mallopt(-4, 0)  # M_MMAP_MAX: no separate mappings
+    mallopt(-1, -1)  # M_TRIM_THRESHOLD: give nothing back
 
 # %% ../nbs/30_native.ipynb #b0a7d6e1
 def shares(

@@ -4,11 +4,10 @@
 
 # %% auto #0
 __all__ = ['CHOICES', 'ABOVE_ZERO', 'AT_LEAST_ZERO', 'count_weights', 'TrainConfig', 'has_fast_bf16', 'uses_bf16', 'schedule',
-           'Progress', 'keep_freed_memory', 'Trainer']
+           'Progress', 'Trainer']
 
 # %% ../nbs/44_training.ipynb #22-002
 import contextlib
-import ctypes
 import json
 import math
 import os
@@ -32,7 +31,7 @@ from .checks import as_record, as_text, as_whole, rules_of
 from .contracts import check_parts, config_dict, why_not
 from .files import replacing
 from .model import FORMAT_VERSION, Model, ModelFileError, foreign_parts, model_of, read_meta, told
-from .native import flush_denormals
+from .native import flush_denormals, keep_freed_memory
 from .noise import AdaptiveWeightNoise, SignedLines, UnitDropout, WeightNoise
 from .optim import GateMuon, GravesRMSprop, WeightAverage
 from .softmax import bits
@@ -263,10 +262,8 @@ def narrow(
     trainer: "Trainer",
 ):
     "A context in which products have the precision of the run."
-    accelerator = trainer.accelerator
-    if trainer.config.precision == "fp16":
-        return torch.autocast(accelerator.device.type, torch.float16)
-    return accelerator.autocast()
+    narrower = torch.float16 if trainer.config.precision == "fp16" else torch.bfloat16 if uses_bf16(trainer.config) else None
+    return contextlib.nullcontext() if narrower is None else torch.autocast(trainer.accelerator.device.type, narrower)
 
 
 def send_one_by_one(
@@ -789,16 +786,6 @@ def settle_folder(
     save_model(trainer, MODEL)
     save_best(trainer)
 
-# %% ../nbs/44_training.ipynb #22-026
-def keep_freed_memory() -> None:
-    "On glibc, serve large buffers from the heap and keep it, instead of mapping and unmapping each."
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError, TypeError):
-        return
-    mallopt(-4, 0)  # M_MMAP_MAX: no separate mappings
-    mallopt(-1, -1)  # M_TRIM_THRESHOLD: give nothing back
-
 # %% ../nbs/44_training.ipynb #22-046
 @contextlib.contextmanager
 def deferred_signals() -> Iterator[list[int]]:
@@ -1184,7 +1171,7 @@ class Trainer:
 
         check_parts(task, "task", TASK_PARTS)
         self.model, self.out, self.config, self.report = model, Path(out), config or TrainConfig(), report
-        self.accelerator = Accelerator(mixed_precision="bf16" if uses_bf16(self.config) else "no")
+        self.accelerator = Accelerator(mixed_precision="no")  # else no other run of the process could have another; see `narrow`
         self.task = task.bind(model, self.config, self.accelerator.process_index, self.accelerator.num_processes)
         self.network = self.accelerator.prepare_model(model.network)
         self.network.head = model.network.head  # which a wrapper for several processes hides

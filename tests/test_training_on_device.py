@@ -197,12 +197,22 @@ def test_without_a_card_nothing_is_chosen(monkeypatch):
 @pytest.mark.parametrize("asked, narrowed", [("fp32", False), ("auto", True)])
 def test_validations_have_the_precision_that_is_asked_for(tmp_path, monkeypatch, asked, narrowed):
     trainer, seen = make_trainer(tmp_path, replace(QUICK, valid_precision=asked)), []
-    on = lambda: torch.autocast("cpu", torch.bfloat16)  # noqa: E731
-    monkeypatch.setattr(
-        trainer, "accelerator", SimpleNamespace(device=torch.device("meta"), num_processes=1, autocast=on)
-    )
+    monkeypatch.setattr(trainer, "accelerator", SimpleNamespace(device=torch.device("meta"), num_processes=1))
+    monkeypatch.setattr(training, "narrow", lambda _: torch.autocast("cpu", torch.bfloat16))
     totals = trainer.task.totals
     monkeypatch.setattr(
         trainer.task, "totals", lambda net: seen.append(torch.is_autocast_enabled("cpu")) or totals(net)
     )
     assert trainer.validate()[0] > 0 and seen == [narrowed]
+
+
+def test_runs_of_one_process_have_each_its_own_precision_and_judge_in_float32(tmp_path):
+    ends = []
+    for i, precision in enumerate(("fp32", "bf16", "fp32", "bf16")):
+        trainer = make_trainer(tmp_path / str(i), replace(QUICK, precision=precision))
+        trainer.fit()
+        ends.append(torch.cat([weight.flatten() for weight in weights(trainer)]))
+        exact = type(trainer.model.network)(trainer.model.network.config)
+        exact.load_state_dict(trainer.model.network.state_dict())
+        assert trainer.validate() == trainer.task.scores(trainer.task.totals(exact))
+    assert torch.equal(ends[0], ends[2]) and torch.equal(ends[1], ends[3]) and not torch.equal(ends[0], ends[1])
