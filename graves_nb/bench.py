@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SIZES', 'PEAK', 'SCALE', 'TorchPrediction', 'TorchSynthesis', 'Case', 'make_batch', 'update', 'training_cases',
-           'sampling_case', 'product_cases', 'product_plan', 'other_load', 'measure', 'peak_memory', 'growth',
-           'scaling', 'bench', 'serving', 'processor', 'describe', 'bench_figure']
+           'sampling_case', 'text_cases', 'product_cases', 'product_plan', 'other_load', 'measure', 'peak_memory',
+           'growth', 'scaling', 'bench', 'serving', 'processor', 'describe', 'bench_figure']
 
 # %% ../nbs/72_bench.ipynb #53-002
 import os
@@ -195,6 +195,26 @@ def sampling_case(
 
     return Case(f"drawing, {kind}, {lines} together", run, lines * steps)
 
+# %% ../nbs/72_bench.ipynb #b91d30f6
+def text_cases(
+    symbols: int,  # of each text; the file has 128 times as many bytes
+) -> list[Case]:
+    "Text drawn by the shipped model, and a file compressed by it and decompressed."
+    from graves_nb.compression import compress, decompress
+    from graves_nb.pretrained import load_model
+    from graves_nb.sampling import sample_text
+
+    model, content = load_model("wiki"), (native.SOURCES[0].read_bytes() * symbols)[: 128 * symbols]
+    packed, cases = compress(content, model), []
+    for texts in (1, 32):
+
+        def run(texts=texts):
+            sample_text(model, symbols, seed=0, count=texts)
+
+        cases.append(Case(f"drawing, text, {texts} together", run, texts * symbols, "symbols"))
+    cases.append(Case("compressing", lambda: compress(content, model), len(content), "bytes"))
+    return [*cases, Case("decompressing", lambda: decompress(packed, model), len(content), "bytes")]
+
 # %% ../nbs/72_bench.ipynb #53-015
 def product_cases(
     steps: int,  # of each line
@@ -383,9 +403,10 @@ def bench(
         *(training_cases(kind, symbols if kind == "characters" else steps) for kind in SIZES),
         product_cases(steps),
         [sampling_case(kind, lines, 8 if quick else 128) for kind in ("synthesis", "prediction") for lines in (1, 8, 32, 48)],
+        text_cases(4 if quick else 1500),
     ]
     results = []
-    for group in [groups[0] + groups[3], groups[1], groups[2], groups[4]]:
+    for group in [groups[0] + groups[3], groups[1], groups[2], groups[4], groups[5]]:
         report(group[0].name.rsplit(", ", 1)[0])
         results += measure(group, repeats)
     report("growth")
