@@ -45,6 +45,7 @@ def stand(model: InkModel, sample: Sample, kept: np.ndarray) -> Standing:
     offsets = np.diff(kept[:, :2], axis=0, prepend=kept[:1, :2])[1:]
     rows = torch.as_tensor(model.scaler.normalise(np.column_stack([offsets, kept[1:, 2]]).astype(np.float32))).to(batch.like)
     rows = torch.cat([way_there(batch, line), rows])
+    line.held = len(rows)
     if len(rows):
         read_on(batch, line, rows)
     return Standing(line, batch)

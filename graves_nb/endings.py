@@ -186,6 +186,7 @@ class Line:
         self.points, self.places, self.trace = [], [], []
         self.arrived = None  # the point at which the window came to the last character
         self.passed = None  # the point at which the window passed the text
+        self.held = 0  # its first points that stay whatever comes, as those that somebody drew
         self.stopped, self.trouble, self.numbers = False, "", None
         self.usual, self.retries = 0.0, 0  # how many points such a text usually takes; how often it was written again
         self.seen = 0, 0.0, 0.0  # points that were handed over while it grew, and where the last one was
@@ -198,7 +199,7 @@ class Line:
     @property
     def sure(self) -> int:
         "How many of its points will certainly stay."
-        return len(self.points) if self.stopped or self.ending is None or self.arrived is None else self.arrived
+        return len(self.points) if self.stopped or self.ending is None or self.arrived is None else max(self.arrived, self.held)
 
     @property
     def reach(self) -> int:
@@ -219,14 +220,15 @@ def take_point(line: Line, point, finished: bool, weights: Sequence[float]) -> N
     "What `Line.take` does."
     if finished and line.passed is None:
         line.passed = len(line.points)
-    if line.ending is None and line.passed is not None and line.points:
+    held = len(line.points) < line.held
+    if line.ending is None and line.passed is not None and line.points and not held:
         line.stopped = True
         return
     line.points.append(point)
     line.places.append(place_of(line, weights))
     if line.arrived is None and line.reach - 2 <= line.places[-1]:
         line.arrived = len(line.points) - 1
-    if line.passed is not None and line.ending is not None:
+    if line.passed is not None and line.ending is not None and not held:
         after = len(line.points) - line.passed
         if point[2] == 1 or after % 25 == 0 or line.done:
             end_line(line)
@@ -244,7 +246,7 @@ def place_of(line: Line, weights: Sequence[float]) -> int:
 def end_line(line: Line) -> None:
     "Take back what does not belong to a line, if that is known yet."
     word = last_word(line.ending, line.points, line.places)
-    kept, open_end = line_end(word, line.passed), line.points[-1][2] != 1
+    kept, open_end = max(line_end(word, line.passed), line.held), line.points[-1][2] != 1
     if kept == len(line.points) and not line.done and (open_end or is_awaited(word)):
         return
     if open_end and not line.done and kept == word.strokes[-1][0] and len(word.xy) - kept <= LONGEST_MARK:

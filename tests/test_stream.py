@@ -11,6 +11,7 @@ import torch
 
 from graves_nb import contracts
 from graves_nb.alphabet import ASCII
+from graves_nb.branching import drawn_at_pace, go_on
 from graves_nb.contracts import Layer, only_backends, register_head, register_layer
 from graves_nb.endings import Ending, Line
 from graves_nb.ink import Ink, OffsetScaler
@@ -368,3 +369,14 @@ def test_compiled_text_is_the_plain_one(choice):
     with only_backends():
         assert drawn == sample_text(model, 50, prime="The ", seed=2, count=3, **choice)
     assert drawn[1] == sample_text(model, 50, prime="The ", seed=3, **choice)  # alone as in company
+
+
+@pytest.mark.parametrize("left", [1, 5, 20, 60])
+def test_what_somebody_draws_at_the_end_of_a_line_stays(shipped, left):
+    (sample,) = write_samples(shipped, ["what if"], bias=0.5, seed=3, trace=True)
+    at = len(sample.ink) - left
+    x, y = sample.ink.points[at - 1, :2]
+    own = drawn_at_pace(shipped, [[[x + 5, y - 10], [x + 5, y + 2]], [[x + 3, y - 4], [x + 8, y - 4]]])
+    after = go_on(shipped, sample, at, seed=1, drawn=own)
+    assert np.allclose(after.ink.points[at : at + len(own)], own, atol=1e-2) and after.stopped
+    assert np.allclose(after.ink.points[: at - 1], sample.ink.points[: at - 1], atol=1e-2)
