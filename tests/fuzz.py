@@ -5,6 +5,7 @@ PYTHONPATH=. python tests/fuzz.py --only inkml:1234 --seed 1      # one input ag
 """
 
 import argparse
+import ctypes
 import os
 import resource
 import shutil
@@ -136,10 +137,19 @@ def be_strict() -> None:
     warnings.simplefilter("error", RuntimeWarning)
 
 
+def give_memory_back() -> None:
+    "Undo what a training in the parent has asked of the allocator, or an input would have the memory of the one before."
+    libc = ctypes.CDLL(None)
+    libc.mallopt(-4, 65_536)  # M_MMAP_MAX
+    libc.mallopt(-1, 128 << 10)  # M_TRIM_THRESHOLD
+    libc.malloc_trim(0)
+
+
 def work(pipe, plan: Sequence[tuple[str, int]], seed: int, folder: Path) -> None:
     "Go through a plan, saying what comes next, and what became of it."
     signal.signal(signal.SIGPROF, stop)
     be_strict()
+    give_memory_back()
     room = memory("VmSize") + ROOM
     resource.setrlimit(resource.RLIMIT_AS, (room, room))
     torch.set_num_threads(1)  # torch's own threads do not survive a fork
