@@ -138,7 +138,7 @@ def be_strict() -> None:
 
 
 def give_memory_back() -> None:
-    "Undo what a training in the parent has asked of the allocator, or an input would have the memory of the one before."
+    "Undo what a training in the parent asked of the allocator, or an input would have the memory of the one before."
     libc = ctypes.CDLL(None)
     libc.mallopt(-4, 65_536)  # M_MMAP_MAX
     libc.mallopt(-1, 128 << 10)  # M_TRIM_THRESHOLD
