@@ -87,6 +87,8 @@ def look_up(
     table, known = weight.t(), index.clamp_min(0)
     if index.device.type != "cpu":  # where nobody waits to see what is there, and derivatives are added up in order
         return embedding(known, table) * (index >= 0).unsqueeze(-1)
+    if len(table) < index.numel():  # many rows of few: they are read faster where each lies together
+        table = table.contiguous()
     columns = table.index_select(0, known.flatten()).unflatten(0, index.shape)
     return columns if (index >= 0).all() else columns * (index >= 0).unsqueeze(-1)
 

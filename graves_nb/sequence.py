@@ -117,9 +117,9 @@ def input_gates(
     added: Tensor | None = None,  # by symbols, (time, batch, 4 * hidden)
 ) -> Tensor:  # (time, batch, 4 * hidden)
     "What all inputs and the bias add to the gates, at all steps."
-    inputs, bias = x.shape[-1], weights[:, -1]
+    inputs, bias = x.shape[-1], weights[:, -1].contiguous()
     if not inputs:
-        return added + bias
+        return added.add_(bias)  # nobody else has it
     gates = backend.product(x.flatten(0, 1), weights[:, :inputs], bias, dtype).unflatten(0, x.shape[:2])
     return gates if added is None else gates.add_(added)
 
