@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .checks import as_whole
 from .compose import stand
 from .hands import Hand, ink_of, measurable
 from .ink import Ink
@@ -390,6 +391,8 @@ def spell_lines(
     accented: float = ACCENTED,  # share of the lines in which letters have accents; 0 for printable ASCII alone
 ) -> list[Ink]:
     "Lines spelled out of single characters, each by one writer; same seed, same lines."
+    if not 1 <= as_whole("min_chars", min_chars) <= as_whole("max_chars", max_chars, 1, 10_000):
+        raise ValueError(f"lines need 1 <= min_chars <= max_chars, got {min_chars} and {max_chars}")
     everyone, by_writer, own_words = defaultdict(list), defaultdict(list), defaultdict(list)
     for glyph in glyphs:
         by_writer[glyph.writer].append(glyph)
