@@ -111,8 +111,8 @@ def compose_lines(
     spacing: Spacing = Spacing(),  # of the words
 ) -> list[Ink]:
     "Lines of random words, each by one writer; same seed, same lines."
-    min_words, seed = as_whole("min_words", min_words), as_seed(seed)
-    if not 1 <= as_whole("min_chars", min_chars) <= as_whole("max_chars", max_chars, 1, 10_000):
+    min_words, seed, count = as_whole("min_words", min_words), as_seed(seed), as_whole("count", count, 0, 10**8)
+    if not 1 <= as_whole("min_chars", min_chars) <= as_whole("max_chars", max_chars, 1, 1000):
         raise ValueError(f"lines need 1 <= min_chars <= max_chars, got {min_chars} and {max_chars}")
     by_writer = defaultdict(list)
     for word in words:

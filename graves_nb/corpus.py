@@ -472,7 +472,7 @@ class Streams:
                 f"streams and their sequences must be at least 1, got {self.batch_size} and {self.length}; "
                 f"reset_every at least 0, got {self.reset_every}"
             )
-        if len(self.symbols) < self.batch_size * self.length:
+        if len(self.symbols) < int(self.batch_size) * int(self.length):  # numbers of numpy would overflow
             raise ValueError(
                 f"a text of {len(self.symbols):,} symbols is too short for {self.batch_size} streams "
                 f"with sequences of {self.length}: take fewer streams, or shorter sequences"

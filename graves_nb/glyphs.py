@@ -391,7 +391,7 @@ def spell_lines(
     accented: float = ACCENTED,  # share of the lines in which letters have accents; 0 for printable ASCII alone
 ) -> list[Ink]:
     "Lines spelled out of single characters, each by one writer; same seed, same lines."
-    if not 1 <= as_whole("min_chars", min_chars) <= as_whole("max_chars", max_chars, 1, 10_000):
+    if not 1 <= as_whole("min_chars", min_chars) <= as_whole("max_chars", max_chars, 1, 1000):
         raise ValueError(f"lines need 1 <= min_chars <= max_chars, got {min_chars} and {max_chars}")
     everyone, by_writer, own_words = defaultdict(list), defaultdict(list), defaultdict(list)
     for glyph in glyphs:

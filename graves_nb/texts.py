@@ -24,7 +24,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
-from .checks import as_text
+from .checks import as_text, as_truth
 
 # %% ../nbs/09_texts.ipynb #17818773
 MARKS = {
@@ -503,7 +503,7 @@ def fold(
     others: bool = False,  # whether what has no equivalent is kept: for alphabets with a label for the rest
 ) -> Folded:
     "The text in characters of `symbols` and line ends; says what was replaced, and what has no equivalent. Takes every string."
-    symbols = frozenset(symbols)
+    symbols, others = frozenset(symbols), as_truth("others", others)
     if symbols.issuperset(as_text("the text", text).replace("\n", "")):
         return Folded(text)
     starts, replaced, refused, pieces = line_starts_of(text), Counter(), [], []
