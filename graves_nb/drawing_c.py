@@ -141,13 +141,13 @@ def draw_text_in_c(
     network: nn.Module,  # of layers that `kernels/text.c` knows, with a softmax head
     state: tuple,  # before the first step
     y: Tensor,  # outputs that the first symbols are drawn from, float32, (texts, K)
-    draws: Tensor,  # the head's random numbers, (texts, steps, K)
+    draws: Tensor,  # the head's random numbers, (texts, steps, 1)
     bias: float = 0.0,  # one less than 1 / temperature
     top_k: int | None = None,  # only of so many likeliest symbols
     top_p: float | None = None,  # only of the likeliest symbols that share this much of the probability
 ) -> tuple[Tensor, Tensor, tuple]:  # symbols (texts, steps); outputs and state after them
     "The next symbols of some texts, in one call."
-    packed, (texts, steps, size) = pack_once(network, _PackedText), draws.shape
+    packed, (texts, steps, _), size = pack_once(network, _PackedText), draws.shape, y.shape[1]
     y, draws, symbols = y.clone(memory_format=torch.contiguous_format), draws.contiguous(), torch.empty(texts, steps, dtype=torch.long)
     h, c = (torch.stack(part, dim=1) for part in zip(*state.layers, strict=True))
     limits = float(1 + bias), size if top_k is None else min(top_k, size), 1.0 if top_p is None else float(top_p)

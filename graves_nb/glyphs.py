@@ -258,6 +258,8 @@ FORMS = (
     *('"<word>"', '"<word> <word>"', '"<word>!"', "'<word>'", "(<word>)", "(<word> <word>)", "[<word>]", "{<word>}", "<word>!", "<word>?", "<word>;", "<word>:", "<word>,", "<word> & <word>", "<word>/<word>", "<word> - <word>"),
     *("<a>@<a>.<a>.uk", "<a><9>@<a>.com", "<a>.<a>@<a>-<a>.de", "<A> & <A>", "<word> & <word>", "<a> & <a>", "<Aa> & <a>", "*<word>*", "<word>*", "<9>*<9>", "<9>^<9>", "<a>^<9>", "|<word>|", "<9>|<9>"),
     *("`<word>`", "\\<a>", "<a>\\<a>", "~<9>", "~<word>", "__<a>__", "<a>_<9>", "<word>_<word>", "@<word>", "@ <1>", "<word>?!", "<word>...", "<word>'s", "<a>'s", "<word>-<word>", "<word> = <word>", "<a>", "<a>", "<Aa>", "<Aa>", "<Aa> <Aa>", "<A>", "<A>", "<A> <1>", "<Aa> & <Aa>", "<Aa>. <Aa>", "<A><9><9><9>", "<?>", "<?><?>", "<?><?><?>", "<?><9><?>"),
+    *("<word>@<word>.com", "<word>.<word>@<word>.org", "<word>_<word>@<word>.net", "<word>-<word>@<word>.<a>", "<word><9><9>@<word>.edu", "<word>@<word>.<a>.uk"),
+    *("<word>_<word> = <1>;", "<word>[<9>]", "<word>(<word>, <9>);", "if (<word> < <1>) {", "<word> += <1>", "<word> && <word>", "<word> || <word>", "<1>% <word>", "<word>: $<1>.<9><9>"),
 )  # fmt: skip
 PLACE = re.compile(r"<(1|9|a|A|Aa|\?|word)>")
 SIGNS = "".join(c for c in USUAL if not c.isalnum())

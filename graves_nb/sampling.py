@@ -31,7 +31,7 @@ from .endings import Ending, Line
 from .hands import LONG, POINTS_PER_CHARACTER, Hand, even, ink_of, measure_hand, rescale, spread, straighten, weigh, width_of
 from .ink import MOST_POINTS, Ink, measurable
 from .model import InkModel, TextModel
-from .native import share_rows
+
 from .pretrained import load_hand
 from .texts import FOLDINGS, single_line, strip_blanks, writable
 from .window import WindowParameters, window_phi
@@ -662,20 +662,12 @@ def _symbols_plain(network, state, y, generators, bias, choice):
 def _symbols_fast(draw_text, network, state, y, generators, bias, choice):
     "Some steps a call."
     while True:
-        draws = _draws_of(network.head, generators)
+        draws = torch.stack([network.head.draws(STEPS, generator) for generator in generators])
         symbols, y, state = draw_text(network, state, y, draws, bias, top_k=choice.top_k, top_p=choice.top_p)
         yield from symbols.unbind(1)
 
 
-def _draws_of(head, generators):
-    "Random numbers of some steps, those of each text by its own generator; texts are shared among threads."
-    draws = [None] * len(generators)
 
-    def work(first, end):
-        draws[first:end] = [head.draws(STEPS, generator) for generator in generators[first:end]]
-
-    share_rows(len(generators), work)
-    return torch.stack(draws)
 
 # %% ../nbs/50_sampling.ipynb #cb7cbb59
 def stream_text(

@@ -46,18 +46,20 @@ static void keep_likely(long count, Choice choice, float *weight, float total, R
     }
 }
 
-/* Exponential numbers, each divided by a symbol's weight, race: the first to arrive is drawn, with the symbol's probability. */
-static long draw_symbol(long count, Choice choice, const float *y, const float *draws, float *weight, Ranked *ranked) {
-    float top = y[0], total = 0.0f, most = -1.0f;
-    long first = 0;
+/* The symbol into whose share of the line from 0 to 1 a uniform number falls: never one of weight 0. */
+static long draw_symbol(long count, Choice choice, const float *y, float number, float *weight, Ranked *ranked) {
+    float top = y[0], total = 0.0f;
+    double end = 0.0;
     for (long i = 1; i < count; i++) top = y[i] > top ? y[i] : top;
     for (long i = 0; i < count; i++) weight[i] = exp_(y[i] * choice.scale - top * choice.scale);
-    for (long i = 0; i < count; i++) total += weight[i];
-    if (choice.top_k < count || choice.top_p < 1.0f) keep_likely(count, choice, weight, total, ranked);
-    for (long i = 0; i < count; i++) weight[i] /= draws[i];
+    if (choice.top_k < count || choice.top_p < 1.0f) {
+        for (long i = 0; i < count; i++) total += weight[i];
+        keep_likely(count, choice, weight, total, ranked);
+    }
+    for (long i = 0; i < count; i++) weight[i] = (float)(end += weight[i]);
     for (long i = 0; i < count; i++)
-        if (weight[i] > most) most = weight[i], first = i;
-    return first;
+        if (weight[i] > number * weight[count - 1]) return i;
+    return 0; /* where weights are no numbers */
 }
 
 /* a symbol of each row moves the state h, c (rows, layers, cells) on, and gives outputs y (rows, symbols) */
@@ -79,8 +81,8 @@ static void next_outputs(const TextNetwork *net, long rows, const long long *sym
     add_product(net->kind, rows, count, layers * n, net->weights[layers], h, layers * n, y, count, NULL);
 }
 
-/* y (rows, symbols): outputs that the first symbols are drawn from, carried on with h and c; draws (rows, steps, symbols): exponential
-   numbers; symbols (rows, steps): what was drawn. 0 if there was no memory, else 1. */
+/* y (rows, symbols): outputs that the first symbols are drawn from, carried on with h and c; draws (rows, steps): uniform numbers
+   from 0 to below 1; symbols (rows, steps): what was drawn. 0 if there was no memory, else 1. */
 long draw_text(const TextNetwork *net, long rows, long steps, float scale, long top_k, float top_p, float *y, float *h, float *c,
                const float *draws, long long *symbols) {
     const long count = net->symbols;
@@ -90,7 +92,7 @@ long draw_text(const TextNetwork *net, long rows, long steps, float scale, long 
     Choice choice = {scale, top_p, top_k};
     for (long t = 0; done && t < steps; t++) {
         for (long r = 0; r < rows; r++)
-            symbols[r * steps + t] = draw_symbol(count, choice, y + r * count, draws + (r * steps + t) * count,
+            symbols[r * steps + t] = draw_symbol(count, choice, y + r * count, draws[r * steps + t],
                                                  gates + (4 * rows + 1) * net->cells, ranked);
         next_outputs(net, rows, symbols + t, steps, h, c, y, gates);
     }
