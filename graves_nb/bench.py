@@ -374,20 +374,21 @@ if entries:  # those of the first half include whatever happens only once
 
 def scaling(
     quick: bool = False,  # small sizes
-) -> list[dict]:  # processes, threads of each, points_per_second of all together
-    "How fast one process with all threads trains the synthesis network, and how fast processes that share them do."
-    sizes, cores, found = (8, 10, 1) if quick else (350, 400, 8), torch.get_num_threads(), []
+) -> list[dict]:  # processes, threads of each, points of a line, points_per_second of all together
+    "How fast a `Trainer` is with all threads, on short lines and on those of IAM-OnDB, and how fast processes that share the threads are."
+    cells, updates, cores, found = *((10, 1) if quick else (400, 8)), torch.get_num_threads(), []
+    cases = [(1, 8), (2, 8)] if quick else [(1, 350), (2, 350), (1, 700)]
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "scale.py"
         script.write_text(SCALE, encoding="utf-8")
-        for processes in (1, 2):
+        for processes, points in cases:
             threads = max(1, cores // processes)
             command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
             environment = os.environ | dict(ACCELERATE_USE_CPU="true", OMP_NUM_THREADS=str(threads))
-            command += [str(script), *map(str, sizes), str(threads)]
+            command += [str(script), *map(str, (points, cells, updates, threads))]
             run = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
             speed = round(float(run.stdout.split()[-1]))
-            found.append(dict(processes=processes, threads=threads, points_per_second=speed))
+            found.append(dict(processes=processes, threads=threads, points=points, points_per_second=speed))
     return found
 
 # %% ../nbs/72_bench.ipynb #53-026
@@ -455,7 +456,8 @@ def describe(
             ours = rates[f"training, synthesis, graves_nb, {precision}"]
             lines.append(f"training, synthesis, {precision}: {ours / limit:.0%} of the speed of torch's products alone")
     for run in result["processes"]:
-        lines.append(f"training, synthesis, {run['processes']} processes of {run['threads']} threads: {run['points_per_second']:,} points/s")
+        how = f"{run['processes']} processes of {run['threads']} threads, 32 lines of {run['points']} points"
+        lines.append(f"a Trainer, synthesis, {how}: {run['points_per_second']:,} points/s")
     lines += [f"memory, {m['steps']} steps, chunk {m['chunk'] or 'none'}: {m['megabytes']:,} MB" for m in result["memory"]]
     for what, rows in result["growth"].items():
         lines.append(f"seconds by {what}: " + ", ".join(f"{r['size']}: {r['seconds']}" for r in rows))

@@ -466,13 +466,13 @@ class Streams:
 
     def __post_init__(self):
         for name in ("batch_size", "length", "reset_every"):
-            as_whole(name, getattr(self, name))
+            object.__setattr__(self, name, as_whole(name, getattr(self, name)))  # whatever number it was
         if self.batch_size < 1 or self.length < 1 or self.reset_every < 0:
             raise ValueError(
                 f"streams and their sequences must be at least 1, got {self.batch_size} and {self.length}; "
                 f"reset_every at least 0, got {self.reset_every}"
             )
-        if len(self.symbols) < int(self.batch_size) * int(self.length):  # numbers of numpy would overflow
+        if len(self.symbols) < self.batch_size * self.length:
             raise ValueError(
                 f"a text of {len(self.symbols):,} symbols is too short for {self.batch_size} streams "
                 f"with sequences of {self.length}: take fewer streams, or shorter sequences"

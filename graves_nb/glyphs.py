@@ -16,8 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .checks import as_whole
-from .compose import stand
+from .compose import line_lengths, stand
 from .hands import Hand, ink_of, measurable
 from .ink import Ink
 
@@ -260,6 +259,8 @@ FORMS = (
     *("`<word>`", "\\<a>", "<a>\\<a>", "~<9>", "~<word>", "__<a>__", "<a>_<9>", "<word>_<word>", "@<word>", "@ <1>", "<word>?!", "<word>...", "<word>'s", "<a>'s", "<word>-<word>", "<word> = <word>", "<a>", "<a>", "<Aa>", "<Aa>", "<Aa> <Aa>", "<A>", "<A>", "<A> <1>", "<Aa> & <Aa>", "<Aa>. <Aa>", "<A><9><9><9>", "<?>", "<?><?>", "<?><?><?>", "<?><9><?>"),
     *("<word>@<word>.com", "<word>.<word>@<word>.org", "<word>_<word>@<word>.net", "<word>-<word>@<word>.<a>", "<word><9><9>@<word>.edu", "<word>@<word>.<a>.uk"),
     *("<word>_<word> = <1>;", "<word>[<9>]", "<word>(<word>, <9>);", "if (<word> < <1>) {", "<word> += <1>", "<word> && <word>", "<word> || <word>", "<1>% <word>", "<word>: $<1>.<9><9>"),
+    *("<word> & <word>", "<Aa> & <Aa>", "<A>&<A>", "<A> & <word>", "& <word>", "<word> + <word>", "<9>+<9>", "+<1>", "* <word>", "<9> * <9>", "<word> * <word>", "'<word>'", "'<a>'", "<word>'<a>", "don't", "it's"),
+    *('"<word>"', '"<a>"', '"<Aa>"', "`<word>`", "`<a>`", "`<a>` <word>", "<word>; <word>", "<9>; <9>", "<word> > <word>", "<9> > <9>", "<word>? <word>", "[<word>]", "[<1>]", "<1>%", "#<9>", "# <word>"),
 )  # fmt: skip
 PLACE = re.compile(r"<(1|9|a|A|Aa|\?|word)>")
 SIGNS = "".join(c for c in USUAL if not c.isalnum())
@@ -393,8 +394,7 @@ def spell_lines(
     accented: float = ACCENTED,  # share of the lines in which letters have accents; 0 for printable ASCII alone
 ) -> list[Ink]:
     "Lines spelled out of single characters, each by one writer; same seed, same lines."
-    if not 1 <= as_whole("min_chars", min_chars) <= as_whole("max_chars", max_chars, 1, 1000):
-        raise ValueError(f"lines need 1 <= min_chars <= max_chars, got {min_chars} and {max_chars}")
+    min_chars, max_chars = line_lengths(min_chars, max_chars)
     everyone, by_writer, own_words = defaultdict(list), defaultdict(list), defaultdict(list)
     for glyph in glyphs:
         by_writer[glyph.writer].append(glyph)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from .native import share_rows
 from .noise import restored
 
 # %% ../nbs/41_optim.ipynb #21-009
@@ -157,14 +158,28 @@ class GateMuon(torch.optim.Optimizer):
 
 # %% ../nbs/41_optim.ipynb #21-035
 def _orthogonal_gates_(blocks, dtype):
-    "Each gate's block made orthogonal, and scaled so that a step is as long for any shape; on a GPU all of a shape at once."
-    alike = {}
-    for i, block in enumerate(blocks):
-        alike.setdefault(i if block.device.type == "cpu" else block.shape, []).append(block)
+    "Each gate's block made orthogonal, and scaled so that a step is as long for any shape."
+    if not blocks or blocks[0].device.type == "cpu":  # a thread to a block is faster than all threads for one
+        blocks = _dealt(sorted(blocks, key=Tensor.numel), torch.get_num_threads())
+        share_rows(len(blocks), lambda first, end: [_replace_(b, orthogonalise(b, dtype=dtype)) for b in blocks[first:end]])
+        return
+    alike = {}  # on a GPU all of a shape at once
+    for block in blocks:
+        alike.setdefault(block.shape, []).append(block)
     for same in alike.values():
-        made = [orthogonalise(same[0], dtype=dtype)] if len(same) == 1 else orthogonalise(torch.stack(same), dtype=dtype)
-        for block, orthogonal in zip(same, made, strict=True):
-            block.copy_(orthogonal).mul_(max(1.0, block.shape[0] / block.shape[1]) ** 0.5)
+        for block, orthogonal in zip(same, orthogonalise(torch.stack(same), dtype=dtype), strict=True):
+            _replace_(block, orthogonal)
+
+
+def _dealt(things, hands):
+    "The same things in another order, so that consecutive shares of them are alike."
+    return [thing for hand in range(hands) for thing in things[hand::hands]]
+
+
+@torch.no_grad()
+def _replace_(block, orthogonal):
+    "The step in the gradient's place."
+    block.copy_(orthogonal).mul_(max(1.0, block.shape[0] / block.shape[1]) ** 0.5)
 
 
 def _adam_(p, state, lr, beta2, beta1=0.9, eps=1e-8):

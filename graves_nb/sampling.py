@@ -26,7 +26,7 @@ from .alphabet import TextBatch
 from .checks import as_number, as_seed, as_whole, shown_value
 from .contracts import find_backend, map_state
 from .corpus import END, NULL
-from .drawing import draw_points, lines_apart
+from .drawing import draw_points, drawing_backend, lines_apart
 from .endings import Ending, Line
 from .hands import LONG, POINTS_PER_CHARACTER, Hand, even, ink_of, measure_hand, rescale, spread, straighten, weigh, width_of
 from .ink import MOST_POINTS, Ink, measurable
@@ -189,7 +189,7 @@ def begin_lines(network: nn.Module, lines: Sequence[Line], like: Tensor):
         x = like.new_zeros(len(lines), 3)
         return network.initial_state(x), x
     text = texts_of(lines, like)
-    if not lines_apart(network, like):
+    if not lines_apart(like, drawing_backend(network, like)):
         return read_prime(network, offsets.to(like), len(lines), text)
     alone = [read_prime(network, offsets.to(like), 1, texts_of([line], like)) for line in lines]
     return map_state(lambda *rows: torch.cat(rows), *alone)

@@ -28,7 +28,7 @@ from .training import TrainConfig
 # %% ../nbs/47_settings.ipynb #1f4a0a73
 @dataclass(frozen=True)
 class Reported:
-    "What the paper reports of a row; of text at rest, and in dynamic evaluation."
+    "What the paper reports of a row, if it has it; of text at rest, and in dynamic evaluation."
 
     row: str  # table and row
     nats: float | None = None  # ink: mean log-loss of a line of the validation set
@@ -199,7 +199,8 @@ class InkData:
         reported: Reported,  # by the paper
     ) -> list[str]:
         "The paper's figures as lines of text."
-        return [f"paper, IAM-OnDB ({reported.row}): {reported.nats:.1f} nats a line, SSE {reported.sse:.2f}"]
+        figures = "not in the paper" if reported.nats is None else f"{reported.nats:.1f} nats a line, SSE {reported.sse:.2f}"
+        return [f"paper, IAM-OnDB ({reported.row}): {figures}"]
 
     def score(
         self,

@@ -3,15 +3,18 @@
 import io
 import string
 
+import glyphs
 import legibility
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from legibility import Reading, choose_lines, compare, contact_sheet, edit_distance, error_rate, interval, render
 from PIL import Image
 
 from graves_nb.ink import Ink
+from graves_nb.sampling import Job, Sample, Trace
 
 WORDS = st.text("abc", max_size=6)
 
@@ -129,3 +132,64 @@ def test_options_that_make_no_sense(arguments, capsys):
     with pytest.raises(SystemExit):
         legibility.parse(arguments)
     assert "--lines" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- single characters
+
+
+def bar(x, low, high, points=9):
+    "A vertical stroke, y down."
+    return np.linspace((x, -high), (x, -low), points).astype(np.float32)
+
+
+def test_a_picture_of_a_character_is_centred_and_as_large_as_it_may_be():
+    large, small = (glyphs.picture_of([bar(x, 0, high)]) for x, high in ((3, 1.4), (0, 0.7)))
+    assert np.array_equal(large, small) and large.shape == (glyphs.SIDE, glyphs.SIDE)
+    assert large.sum(0).argmax() in (15, 16) and abs(large[:16].sum() - large[16:].sum()) < 3
+    assert glyphs.sizes_of([bar(3, 0, 1.4)])[1] > glyphs.sizes_of([bar(0, 0, 0.7)])[1]
+    dot = glyphs.picture_of([np.float32([[5, 5]])])
+    assert 0 < dot.sum() < large.sum() / 2
+
+
+def test_a_line_is_cut_where_the_window_looked():
+    strokes = [
+        bar(0, 0, 1),
+        bar(1, 0, 1),
+        np.float32([[0.0, -1.2], [0.0, -1.25]]),
+    ]  # two letters, and a dot on the first
+    joined = np.concatenate([bar(2, 0, 1), bar(3, 0, 1)])
+    places = [*[0] * 9, *[1] * 9, 1, 1, *[2] * 9, *[3] * 9]
+    for late in (False, True):  # the dot comes before the window moves on, or after
+        order = [strokes[0], strokes[2], strokes[1], joined] if late else [*strokes, joined]
+        own = [*[0] * 9, 1, 1, *[1] * 9, *places[20:]] if late else places
+        looked = torch.nn.functional.one_hot(torch.tensor(own[1:]), 4).float()
+        ink = Ink.from_strokes(order, "iljk")
+        sample = Sample(ink, True, Trace(None, None, looked), job=Job("iljk"))
+        pieces = glyphs.cut(sample)
+        assert [len(p) for p in pieces] == ([2, 1, 1, 1] if late else [1, 2, 1, 1])
+        assert sum(len(s) for p in pieces for s in p) == len(ink) + 1  # the joint belongs to both letters
+
+
+def test_shapes_that_are_alike_differ_by_their_place():
+    assert glyphs.alike("C") == "cC" and glyphs.alike("@") == "@"
+    quote, comma = [bar(0, 1.0, 1.4)], [bar(0, -0.45, 0.15)]
+    assert glyphs.stands("'", quote, 0.0) and not glyphs.stands(",", quote, 0.0)
+    assert glyphs.stands(",", comma, 0.0) and not glyphs.stands("'", comma, 0.0)
+
+
+def test_the_judge_learns_shapes():
+    rng = np.random.default_rng(0)
+
+    def glyph(c):
+        tilt = rng.normal(0, 0.1)
+        shape = [bar(tilt, 0, 1.2)] if c == "l" else [bar(0, 0, 0.7), bar(0.5, 0, 0.7)[::-1] + np.float32([tilt, 0])]
+        return Ink.from_strokes(shape, c)
+
+    judge = glyphs.train([glyph(c) for c in "ln" * 128], epochs=8)
+    unseen = [glyph(c) for c in "lnnl"]
+    assert glyphs.names_of(judge, [g.strokes for g in unseen]) == list("lnnl") and glyphs.names_of(judge, []) == []
+
+
+def test_a_share_is_a_mean_over_characters():
+    shares = glyphs.shares_of([("a", True), ("a", False), ("b", True), ("7", False)])
+    assert shares["each"] == {"7": 0.0, "a": 0.5, "b": 1.0} and shares["groups"] == {"digits": 0.0, "letters": 0.75}

@@ -10,12 +10,13 @@ from graves_nb.cli import app
 from graves_nb.collections import Collection
 from graves_nb.pretrained import load_model
 from graves_nb.recipes import read_results
-from graves_nb.rows import RECIPES
+from graves_nb.rows import BEYOND, RECIPES
 from graves_nb.tables import (
     BEFORE,
     PAPER_DATA,
     TABLES,
     data_verdict,
+    quick_name,
     result_faults,
     results_of,
     rows_of,
@@ -62,10 +63,21 @@ def quiet(entry):
 
 def test_every_row_of_the_paper_is_in_a_table_after_the_row_that_it_begins_with():
     names = [row.name for row in ALL]
-    assert len(names) == len(set(names)) == 11 and all(f"{name}-fast" in RECIPES for name in names)
+    assert len(names) == len(set(names)) == 11 + len(BEYOND) and all(quick_name(row) in RECIPES for row in ALL)
     assert all(names.index(before) < names.index(name) for name, before in BEFORE.items())
     noisy = {row.name for row in ALL if row.train.noise != "none"}
-    assert noisy == set(BEFORE)
+    assert noisy | {row.name for row in BEYOND} == set(BEFORE)
+
+
+def test_rows_that_are_not_in_the_paper_say_so(tmp_path):
+    assert [row.name for row in BEYOND] == ["prediction-3x400-dropout", "synthesis-dropout"]
+    for row, table in zip(BEYOND, (3, 4), strict=True):
+        assert row.train.dropout and row.train.average and row.train.noise == "none" and row.reported.nats is None
+        assert rows_of(table)[-1] == row and "dropout\n    paper  not in the paper" in table_text(table, [])
+        figures = LINE | dict(recipe=row.name, nats=-1234.5)
+        assert "here   -1234.5 nats a line" in table_text(table, [figures])
+    done = list(run_table(3, [tmp_path], tmp_path / "out", paper=True, report=quiet))
+    assert len(done) == 3 and not any("dropout" in said for said in done)
 
 
 def test_data_that_are_the_papers_are_told_from_others():
