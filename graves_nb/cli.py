@@ -29,7 +29,7 @@ app = typer.Typer(
 )
 
 # %% ../nbs/71_cli.ipynb #52-006
-DYNAMIC_RATE = 1e-3  # the best of 1e-3, 3e-3 and 1e-2 on the shipped text model's training data
+DYNAMIC_RATE = 3e-3  # the best of `RATES` on the end of the shipped text model's training data
 MOST = 10_000_000  # points or symbols of a sample
 NEATEST = 100.0  # bias: beyond, nothing is left to chance, and at last nothing is a number
 MODEL = "a shipped model, a model file or a run's folder"

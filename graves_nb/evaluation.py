@@ -191,7 +191,7 @@ def evaluate(
     return text_figures(model, model.vocabulary.decode(sequences[:]), sequence_losses(model, pieces, dynamic, squares))
 
 # %% ../nbs/46_evaluation.ipynb #81ed5a2e
-RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)  # of dynamic evaluation, tried one after the other
+RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)  # of dynamic evaluation, tried one after the other
 
 
 def choose_rate(

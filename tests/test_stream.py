@@ -336,7 +336,7 @@ def test_a_mark_above_a_letter_that_has_none_is_taken_back(passed_at):
 
 def test_texts_of_a_seed_stay_what_they_were():
     text = sample_text(load_model("wiki"), 100, prime="The history of ", seed=5)
-    assert text.startswith("NielingO Michees. In Section in the fewaraw into polutions of the 70,000-")
+    assert text.startswith("the scholles'', where Aruba and American actors the einstein because exception of ")
     words = stream_text(load_model("wiki"), "The history of ", seed=5)
     streamed = "".join(next(words) for _ in range(60))
     assert text.startswith(streamed)
