@@ -186,7 +186,7 @@ def write(
     kind: Annotated[str | None, typer.Option("--format", help="svg, png, pdf or inkml: of standard output (svg) or of the files of --from (inkml)")] = None,
     exact: Annotated[bool, typer.Option("--exact", help="refuse what the model cannot write, such as curly quotes, instead of replacing it")] = False,
     stop: Annotated[str, typer.Option(help="where a line ends: finish, with its last letter, or paper, as in the paper")] = "finish",
-    retry: Annotated[int, typer.Option(min=0, max=100, help="how often to write a line again that failed")] = 0,
+    retry: Annotated[int, typer.Option(min=0, max=100, help="how often to write a line again that failed")] = 2,
     straight: Annotated[bool | None, typer.Option("--straight/--as-drawn", help="level, with letters of an even size, or not [where a line has 28 characters, and on a page]")] = None,
     height: Annotated[float | None, typer.Option(help="of a line in the picture [120 px, 8 mm; 7 mm of a --page on --paper]")] = None,
     pen: Annotated[float | None, typer.Option(help="width of the pen [0.022 of the height]")] = None,
@@ -420,7 +420,7 @@ def inks_of(model, rows: list[str], page: bool, how, count: int, seed: int, whol
             for row, ink, trouble in written(model, jobs(seed + i), chosen):
                 inks[row] = ink
                 bar.update()
-                tell(trouble and f"warning: {rows[row][:40]!r}: {trouble}; another --seed may do better, or --retry 3")
+                tell(trouble and f"warning: {rows[row][:40]!r}: {trouble}; another --seed may do better, or --retry 9")
             yield inks if not whole else stack_lines([inks.get(row) for row in range(len(rows))]) if page else inks[0]
 
 # %% ../nbs/71_cli.ipynb #52-010
@@ -430,7 +430,7 @@ def write_lines(model, source: Path, plan, how) -> None:
 
     done = write_folder(model, source, plan, how, lambda line: tell(f"warning: {line}"))
     tell(note_of(done.replaced, "--exact refuses them instead"))
-    tell(f"warning: {done.failed} of them failed; --retry 3 tries others" if done.failed else "")
+    tell(f"warning: {done.failed} of them failed; --retry 9 tries others" if done.failed else "")
     typer.echo(f"{plan.folder}: {done.written} lines written" + (f", {done.kept} there already" if done.kept else ""))
 
 # %% ../nbs/71_cli.ipynb #b2cec616

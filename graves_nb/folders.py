@@ -38,7 +38,7 @@ class How:
     bias: float = 0.5  # 0 as varied as the training data; larger is neater (sec. 5.4)
     prime: Ink | None = None  # ink with its text: whose hand to write in (sec. 5.5)
     stop: str = "finish"  # "paper" ends a line as soon as the window has passed its text (sec. 5.3), "finish" with its last letter
-    retry: int = 0  # how often a line that failed is written again, with another seed
+    retry: int = 2  # how often a line that failed is written again, with another seed
     straight: bool | None = None  # whether lines are made level; None is where they are long
 
 # %% ../nbs/74_folders.ipynb #3df49811

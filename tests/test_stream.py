@@ -29,6 +29,7 @@ from graves_nb.sampling import (
     stream,
     stream_text,
     text_to_write,
+    went_wrong,
     write,
     write_samples,
 )
@@ -76,7 +77,7 @@ def test_lines_of_several_biases_and_hands_share_a_stream():
     jobs = [Job(f"job {i}", i, wave() if i % 2 else None, bias=i % 3 / 2, label=i) for i in range(9)]
     samples = {sample.job.label: sample for sample in stream(model, jobs, together=4)}
     for job in jobs:
-        alone = write(model, job.text, job.bias, job.seed, job.prime)
+        alone = write(model, job.text, job.bias, job.seed, job.prime, retry=0)
         assert np.array_equal(samples[job.label].ink.points, alone.points)
 
 
@@ -268,6 +269,24 @@ def test_what_went_wrong_is_written_again_with_another_seed(shipped):
     assert first.trouble and first.job.seed == 30
     assert not again.trouble and again.job.seed != 30
     assert np.array_equal(write(shipped, "idea", bias=1, seed=again.job.seed).points, again.ink.points)
+    assert np.array_equal(write(shipped, "idea", bias=1, seed=30, retry=0).points, first.ink.points)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # `write` does so by itself
+        assert not np.array_equal(write(shipped, "idea", bias=1, seed=30).points, first.ink.points)
+
+
+def test_a_line_that_leaves_its_line_is_told():
+    t = np.linspace(0, np.pi, 12)
+    arches = [np.stack([i - 0.4 * np.cos(t), -np.sin(t)], 1) for i in range(20)]
+    line = Line(torch.zeros(20), 600)
+    line.stopped, line.points = True, [(0.0, 0.0, 0.0)] * 240
+    for drop, slope, wrong in ((0, 0, False), (8, 0, True), (0, 0.4, False)):  # one that runs downhill is made level
+        strokes = [s + [0, slope * i + drop * (i > 14)] for i, s in enumerate(arches)]
+        strokes = [s - [12 * (drop > 0) * (i > 14), 0] for i, s in enumerate(strokes)]
+        said = went_wrong(line, Ink.from_strokes(strokes, "twenty letters above"))
+        assert ("it leaves its line" in said) == wrong
+    few = Ink.from_strokes([[(0, 0), (0, 9)]], "l")
+    assert went_wrong(line, few) == ""  # of a few letters nothing can be said
 
 
 # ---------------------------------------------------------------- ends
