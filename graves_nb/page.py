@@ -65,6 +65,7 @@ def write_page(
     prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5); None is one that the seed decides
     hand: int | str | None = None,  # instead of a prime: a shipped hand
     spacing: float | None = None,  # from ruler to ruler, in the model's units
+    **settings,  # of `write`: `retry=0`, ...
 ) -> Ink:
     "Write a text of many lines in one hand: that of the prime or of a shipped hand, else one that the seed decides."
     lines, spacing = break_lines(text, width), None if spacing is None else as_number("spacing", spacing, -1e9, 1e9)
@@ -72,5 +73,5 @@ def write_page(
         raise ValueError("the text is empty: there is nothing to write")
     if prime is None and hand is None and len(lines) > 1:
         prime = choose_hand(model, text, bias, seed)
-    inks = iter(write(model, [line for line in lines if line], bias, seed, prime, hand, True))
+    inks = iter(write(model, [line for line in lines if line], bias, seed, prime, hand, True, **settings))
     return stack_lines([next(inks) if line else None for line in lines], spacing)

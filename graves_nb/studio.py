@@ -128,8 +128,10 @@ def call_text(
     if prime is not None:
         strokes = [np.round(stroke.astype(float), 1).tolist() for stroke in prime.strokes]
         before, whose = [f"prime = Ink.from_strokes({strokes}, text={prime.text!r})"], ", prime=prime"
+    if names != "write_samples":
+        whose += ", retry=0"  # the views are of the line as it was drawn
     if names == "write" and len(text) >= LONG:
-        whose += ", straight=False"  # the views are of the line as it was drawn
+        whose += ", straight=False"
     asked = f"load_model({model!r}), {text!r}, bias={bias:g}, seed={seed}{whose}"
     if forks and not page:
         return _forked_call(text, asked, forks, [*before, *([f"prime = load_hand({hand!r})"] if hand else [])])
