@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PAPER_TRAINING', 'PAPER_ROWS', 'SHIPPED', 'OWN_HAND', 'PAPER_TEXT', 'SHIPPED_TEXT', 'ANY_TEXT', 'BEYOND',
-           'INK_RECIPES', 'TEXT_RECIPES', 'RECIPES', 'faster', 'regularised', 'faster_text']
+           'INK_RECIPES', 'TEXT_RECIPES', 'RECIPES', 'faster', 'beyond', 'faster_text']
 
 # %% ../nbs/48_rows.ipynb #1d0532c8
 from dataclasses import replace
@@ -81,15 +81,17 @@ def faster(
     return replace(recipe, name=name, about=about, train=train, data=replace(recipe.data, max_points=1100))
 
 
-def regularised(
+def beyond(
     recipe: Recipe,  # without noise, with the paper's settings
+    how: str,  # the end of its name: in what it differs
+    points: int,  # of training
+    **settings,  # of it, that are not those of `faster`
 ) -> Recipe:
-    "A row that is not in the paper: on from `faster`, with dropout and the mean of the weights in the place of weight noise."
-    new = dict(learning_rate=0.015, adam_learning_rate=1.5e-3, decay_fraction=0.9, vary=0.15, dropout=0.1, average=0.998, validate_points=2_000_000)
+    "A row that is not in the paper: on from `faster`, with the mean of the weights in the place of weight noise."
     fast, label = faster(recipe), recipe.reported.row.removesuffix(", none")
-    about = f"{recipe.about}; with dropout; set init_from to a run of {fast.name}"
-    train = replace(fast.train, points=50_000_000, **new)
-    return replace(fast, name=f"{recipe.name}-dropout", about=about, train=train, reported=Reported(f"{label}, dropout"))
+    train = replace(fast.train, points=points, average=0.998, validate_points=2_000_000, **settings)
+    about = f"{recipe.about}; on with the mean of the weights{' and dropout' * (train.dropout > 0)}; set init_from to a run of {fast.name}"
+    return replace(fast, name=f"{recipe.name}-{how}", about=about, train=train, reported=Reported(f"{label}, {how}"))
 
 # %% ../nbs/48_rows.ipynb #51-010
 SHIPPED = [
@@ -248,7 +250,13 @@ ANY_TEXT = [
 ]
 
 # %% ../nbs/48_rows.ipynb #08aa75cc
-BEYOND = [regularised(recipe) for recipe in PAPER_ROWS if recipe.name in ("prediction-3x400", "synthesis")]
+_slowly = dict(learning_rate=0.01, adam_learning_rate=1e-3, decay_fraction=1.0)
+_hiding = dict(learning_rate=0.015, adam_learning_rate=1.5e-3, decay_fraction=0.9, vary=0.15, dropout=0.1)
+BEYOND = [
+    beyond(PAPER_ROWS[1], "longer", 20_000_000, **_slowly),
+    beyond(PAPER_ROWS[3], "longer", 20_000_000, **_slowly),
+    beyond(PAPER_ROWS[3], "dropout", 50_000_000, **_hiding),
+]
 INK_RECIPES = {r.name: r for r in [*PAPER_ROWS, *map(faster, PAPER_ROWS), *BEYOND, *SHIPPED, OWN_HAND]}
 TEXT_RECIPES = {r.name: r for r in [*PAPER_TEXT, *map(faster_text, PAPER_TEXT), *SHIPPED_TEXT, *ANY_TEXT]}
 RECIPES = INK_RECIPES | TEXT_RECIPES

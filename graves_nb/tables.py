@@ -33,7 +33,8 @@ BEFORE = {  # where a row begins
     "penn-word-noise": "penn-word",
     "prediction-3x400-adaptive": "prediction-3x400",
     "synthesis-adaptive": "synthesis",
-    "prediction-3x400-dropout": "prediction-3x400",
+    "prediction-3x400-longer": "prediction-3x400",
+    "synthesis-longer": "synthesis",
     "synthesis-dropout": "synthesis",
 }
 ELSEWHERE = {2: ("wiki",), 3: ("unipen-prediction",), 4: ("unipen-synthesis",)}  # shipped models, of other data
