@@ -216,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", default="unipen-synthesis", help="a shipped model, a model file or a run's folder")
     parser.add_argument("--data", type=Path, required=True, help="folder of UNIPEN")
     parser.add_argument("--bias", type=float, default=1.0)
-    parser.add_argument("--epochs", type=int, default=8, help="of the judge's training")
+    parser.add_argument("--epochs", type=int, default=4, help="of the judge's training")
     parser.add_argument("--judge", type=Path, help="keep the judge in this file, or take it from there")
     parser.add_argument("--json", type=Path, help="write the shares to this file")
     parser.add_argument("--sheet", type=Path, help="write a contact sheet to this .png")
