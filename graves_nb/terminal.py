@@ -127,7 +127,9 @@ def run_app(
     leave(code)
 
 
-def leave(code: int) -> None:
+def leave(
+    code: int,  # exit code
+) -> None:
     "End the process, without taking torch apart first, which takes longer than a line of ink."
     if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
         sys.exit(code)  # waits for them

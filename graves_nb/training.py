@@ -163,7 +163,7 @@ def make_optimizer(
         optimizer.add_param_group(dict(params=deviations, lr=config.std_learning_rate, peak=config.std_learning_rate, beta2=0.99))
         return optimizer
     if config.optimizer == "muon":
-        dtype = torch.bfloat16 if uses_bf16(config) else torch.float32  # never fp16, in which these products may overflow
+        dtype = torch.bfloat16 if has_fast_bf16() else torch.float32  # need not be exact; never fp16, in which these products may overflow
         return GateMuon(network, config.learning_rate, config.adam_learning_rate, dtype=dtype)
     groups = [dict(params=list(network.parameters()), lr=config.learning_rate, peak=config.learning_rate)]
     if config.optimizer == "rmsprop":

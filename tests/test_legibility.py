@@ -159,9 +159,9 @@ def test_a_line_is_cut_where_the_window_looked():
     ]  # two letters, and a dot on the first
     joined = np.concatenate([bar(2, 0, 1), bar(3, 0, 1)])
     places = [*[0] * 9, *[1] * 9, 1, 1, *[2] * 9, *[3] * 9]
-    for late in (False, True):  # the dot comes before the window moves on, or after
+    for late in (False, True):  # the window moves on before the dot, or in it
         order = [strokes[0], strokes[2], strokes[1], joined] if late else [*strokes, joined]
-        own = [*[0] * 9, 1, 1, *[1] * 9, *places[20:]] if late else places
+        own = [*[0] * 9, 0, 1, *[1] * 9, *places[20:]] if late else places
         looked = torch.nn.functional.one_hot(torch.tensor(own[1:]), 4).float()
         ink = Ink.from_strokes(order, "iljk")
         sample = Sample(ink, True, Trace(None, None, looked), job=Job("iljk"))
