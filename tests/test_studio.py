@@ -208,6 +208,8 @@ def press_write(made, text):
     field.fill(text)
     made.wait_for_timeout(300)
     made.evaluate(f"{VIEW}.querySelector('canvas').dataset.points = 0")
+    says = "(b) => (b.getAttribute('aria-label') || b.textContent.trim()) === 'Write'"  # Stop while a line is written
+    made.wait_for_function(f"[...document.querySelectorAll('button')].some({says})")
     field.focus()
     tab_to(made, "Write")
     begun = time.monotonic()
