@@ -107,9 +107,10 @@ def line_lengths(
     max_chars: int,  # of the longest, at most 1,000
 ) -> tuple[int, int]:
     "Both as whole numbers; a `ValueError` where they are none, or leave no line."
-    if not 1 <= as_whole("min_chars", min_chars) <= as_whole("max_chars", max_chars, 1, 1000):
+    shortest, longest = as_whole("min_chars", min_chars), as_whole("max_chars", max_chars, 1, 1000)
+    if not 1 <= shortest <= longest:
         raise ValueError(f"lines need 1 <= min_chars <= max_chars, got {min_chars} and {max_chars}")
-    return as_whole("min_chars", min_chars), as_whole("max_chars", max_chars)
+    return shortest, longest
 
 
 def compose_lines(

@@ -464,7 +464,7 @@ class Streaming:
         for line in batch.lines:
             if line.done:
                 sample = sample_of(self.model, line)
-                if line.retries < self.settings.retry and went_wrong(line, sample.ink):
+                if line.retries < self.settings.retry and sample.trouble != line.trouble:  # more is wrong than its prime
                     self.again.append(self.another(line))
                 else:
                     yield sample

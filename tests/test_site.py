@@ -101,6 +101,7 @@ def test_search_finds(site, browser):
         made.get_by_role("textbox", name="Search").first.fill("peephole")
         made.keyboard.press("Enter")
         made.wait_for_selector("#search-results li a[href*='21_lstm.html']")  # results come one after the other
+        assert "21_lstm.html" in " ".join(a.get_attribute("href") for a in made.locator("#search-results li a").all())
         assert made.complaints == [] and made.strangers == []
 
 
