@@ -356,14 +356,14 @@ from graves_nb.model import InkModel
 from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
 from graves_nb.tasks import InkTask, Stage
 from graves_nb.training import TrainConfig, Trainer
-steps, cells, batches, threads = map(int, sys.argv[1:])
+steps, cells, batches, threads = map(int, sys.argv[1:5])
 torch.set_num_threads(threads)
 torch.manual_seed(0)
 rng = np.random.default_rng(0)
 walks = [rng.normal(size=(steps + 1, 2)).cumsum(0) for _ in range(32)]
 inks = [Ink.from_strokes([walk], text="thirty letters are in this line") for walk in walks]
 model = InkModel(SynthesisNetwork(SynthesisConfig(len(ASCII), cells)), ASCII, OffsetScaler((0, 0), (1, 1)))
-config = TrainConfig(points=2 * batches * 32 * steps, batch_size=32, log_updates=batches)
+config = TrainConfig(points=2 * batches * 32 * steps, batch_size=32, log_updates=batches, precision=sys.argv[5])
 entries = []
 with tempfile.TemporaryDirectory() as folder:
     Trainer(model, InkTask([Stage(inks)], inks[:2]), folder, config, entries.append).fit()
@@ -374,21 +374,22 @@ if entries:  # those of the first half include whatever happens only once
 
 def scaling(
     quick: bool = False,  # small sizes
-) -> list[dict]:  # processes, threads of each, points of a line, points_per_second of all together
+) -> list[dict]:  # processes, threads of each, points of a line, precision, points_per_second of all together
     "How fast a `Trainer` is with all threads, on short lines and on those of IAM-OnDB, and how fast processes that share the threads are."
     cells, updates, cores, found = *((10, 1) if quick else (400, 8)), torch.get_num_threads(), []
-    cases = [(1, 8), (2, 8)] if quick else [(1, 350), (2, 350), (1, 700)]
+    precision = "bf16" if has_fast_bf16() else "fp32"
+    cases = [(1, 8, "fp32"), (2, 8, "fp32")] if quick else [(1, 350, precision), (2, 350, precision), (1, 700, precision), (1, 700, "fp32")]
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "scale.py"
         script.write_text(SCALE, encoding="utf-8")
-        for processes, points in cases:
+        for processes, points, precision in dict.fromkeys(cases):
             threads = max(1, cores // processes)
             command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
             environment = os.environ | dict(ACCELERATE_USE_CPU="true", OMP_NUM_THREADS=str(threads))
-            command += [str(script), *map(str, (points, cells, updates, threads))]
+            command += [str(script), *map(str, (points, cells, updates, threads, precision))]
             run = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
             speed = round(float(run.stdout.split()[-1]))
-            found.append(dict(processes=processes, threads=threads, points=points, points_per_second=speed))
+            found.append(dict(processes=processes, threads=threads, points=points, precision=precision, points_per_second=speed))
     return found
 
 # %% ../nbs/72_bench.ipynb #53-026
@@ -456,7 +457,7 @@ def describe(
             ours = rates[f"training, synthesis, graves_nb, {precision}"]
             lines.append(f"training, synthesis, {precision}: {ours / limit:.0%} of the speed of torch's products alone")
     for run in result["processes"]:
-        how = f"{run['processes']} processes of {run['threads']} threads, 32 lines of {run['points']} points"
+        how = f"{run['processes']} processes of {run['threads']} threads, 32 lines of {run['points']} points, {run['precision']}"
         lines.append(f"a Trainer, synthesis, {how}: {run['points_per_second']:,} points/s")
     lines += [f"memory, {m['steps']} steps, chunk {m['chunk'] or 'none'}: {m['megabytes']:,} MB" for m in result["memory"]]
     for what, rows in result["growth"].items():

@@ -56,7 +56,7 @@ CHOICES = dict(
 ABOVE_ZERO = dict(points=1e15, batch_size=1e6, log_updates=1e9, learning_rate=100.0, adam_learning_rate=100.0, noise_std=10.0, clip_norm=math.inf)
 ABOVE_ZERO |= dict(std_learning_rate=10.0)
 AT_LEAST_ZERO = dict(momentum=0.99999, vary=0.99, decay_fraction=1.0, chunk=1e9, patience=1e9, warmup_updates=1e9, validate_points=1e15)
-AT_LEAST_ZERO |= dict(checkpoint_minutes=1e6, seed=2.0**31, average=0.999999, minutes=1e9, dropout=0.9, input_noise=10.0)
+AT_LEAST_ZERO |= dict(checkpoint_minutes=1e6, seed=2.0**31, average=0.999999, minutes=1e9, dropout=0.9, input_noise=10.0, weight_decay=10.0)
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class TrainConfig:
     momentum: float = 0.9  # of "sgd": 0.9 for Wikipedia, 0.99 for the Penn Treebank (secs. 3.1, 3.2)
     learning_rate: float = 0.02  # with Muon, of the gate matrices
     adam_learning_rate: float = 2e-3  # with Muon, of all other weights
+    weight_decay: float = 0.0  # with Muon, of the gate matrices: an update takes this times the learning rate of them away
     mean_over: str = "point"  # what the gradient is a mean over: "point", or "sequence" as in the paper
     warmup_updates: int = 50  # over which the learning rates rise from 0
     decay_fraction: float = 0.4  # last part of training, in which the rate falls to 0 along a cosine
@@ -109,6 +110,8 @@ def check_config(
     for name, known in CHOICES.items():
         if getattr(config, name) not in known:
             raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(config, name)!r}")
+    if config.weight_decay and config.optimizer != "muon":
+        raise ValueError(f"weight_decay goes with the optimizer muon, not with {config.optimizer}: weight_decay is {config.weight_decay:g}")
     if config.dropout and config.noise == "adaptive":
         raise ValueError(f"dropout goes with no noise or with fixed noise, not with adaptive noise: dropout is {config.dropout}")
 
@@ -164,7 +167,7 @@ def make_optimizer(
         return optimizer
     if config.optimizer == "muon":
         dtype = torch.bfloat16 if has_fast_bf16() else torch.float32  # need not be exact; never fp16, in which these products may overflow
-        return GateMuon(network, config.learning_rate, config.adam_learning_rate, dtype=dtype)
+        return GateMuon(network, config.learning_rate, config.adam_learning_rate, weight_decay=config.weight_decay, dtype=dtype)
     groups = [dict(params=list(network.parameters()), lr=config.learning_rate, peak=config.learning_rate)]
     if config.optimizer == "rmsprop":
         return GravesRMSprop(groups)

@@ -68,6 +68,28 @@ def test_gates_move_by_orthogonal_blocks_with_momentum():
     torch.testing.assert_close(layer.weight_hh.detach(), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_weight_decay_takes_a_share_of_the_gate_matrices_alone():
+    torch.manual_seed(0)
+    layer = PeepholeLSTM(5, 3)
+    optimiser = GateMuon(layer, lr=0.1, adam_lr=0.01, weight_decay=0.5)
+    old = {name: p.detach().clone() for name, p in layer.named_parameters()}
+    for _ in range(2):
+        for p in layer.parameters():
+            p.grad = torch.zeros_like(p)
+        optimiser.step()
+    for name, p in layer.named_parameters():
+        expected = old[name] * (0.95**2 if name in ("weight_ih", "weight_hh") else 1.0)
+        torch.testing.assert_close(p.detach(), expected, rtol=1e-6, atol=0)
+
+
+def test_a_state_from_before_weight_decay_is_gone_on_with():
+    optimiser = GateMuon(PeepholeLSTM(2, 2))
+    state = optimiser.state_dict()
+    del state["param_groups"][0]["weight_decay"]
+    optimiser.load_state_dict(state)
+    assert optimiser.param_groups[0]["weight_decay"] == 0
+
+
 def test_every_weight_belongs_to_one_group():
     layer = PeepholeLSTM(5, 3)
     gates, rest = split_weights(layer)
