@@ -24,6 +24,7 @@ from graves_nb.sampling import (
     Settings,
     drawing_network,
     fault_of_prime,
+    prepare_line,
     sample_ink,
     sample_text,
     stream,
@@ -287,6 +288,17 @@ def test_a_line_that_leaves_its_line_is_told():
         assert ("it leaves its line" in said) == wrong
     few = Ink.from_strokes([[(0, 0), (0, 9)]], "l")
     assert went_wrong(line, few) == ""  # of a few letters nothing can be said
+
+
+def test_a_line_with_a_scribble_in_it_is_told(shipped):
+    line = prepare_line(shipped, Job("some words", seed=1))
+    ink = Ink.from_strokes([[(i / 10, -(i % 2)) for i in range(90)]], "some words")
+    line.stopped, line.points = True, [(0.0, 0.0, 0.0)] * int(2 * line.usual)
+    assert went_wrong(line, ink) == ""
+    line.points *= 2
+    assert went_wrong(line, ink) == (
+        f"it has {len(line.points)} points where {line.usual:.0f} are usual: there is a scribble in it"
+    )
 
 
 # ---------------------------------------------------------------- ends
