@@ -36,6 +36,7 @@ BEFORE = {  # where a row begins
     "prediction-3x400-longer": "prediction-3x400",
     "synthesis-longer": "synthesis",
     "synthesis-dropout": "synthesis",
+    "synthesis-decay": "synthesis-longer",
 }
 ELSEWHERE = {2: ("wiki",), 3: ("unipen-prediction",), 4: ("unipen-synthesis",)}  # shipped models, of other data
 
@@ -239,7 +240,7 @@ def run_table(
         if paper and row in BEYOND:
             continue
         name, before = row.name if paper else quick_name(row), BEFORE.get(row.name)
-        begin = {"init_from": str(Path(out) / (before if paper else f"{before}-fast"))} if before else {}
+        begin = {"init_from": str(Path(out) / begun_with(before, paper))} if before else {}
         recipe = configure(find_recipe(name), {**changes, **begin})
         place, why = find_data(recipe, data)
         if place is None:
@@ -248,6 +249,14 @@ def run_table(
             yield from run_row(recipe, place, Path(out), "test" if table == 1 else "valid", report)
 
 # %% ../nbs/78_tables.ipynb #3e78d4e2
+def begun_with(
+    before: str,  # the name of a row
+    paper: bool,  # the paper's settings
+) -> str:  # of a recipe
+    "Whose weights a row begins with."
+    return before if paper else next(quick_name(row) for row in (*PAPER_TEXT, *PAPER_ROWS, *BEYOND) if row.name == before)
+
+
 def find_data(
     recipe: Recipe,
     data: Sequence[str | Path],  # folders or files

@@ -15,6 +15,7 @@ from graves_nb.tables import (
     BEFORE,
     PAPER_DATA,
     TABLES,
+    begun_with,
     data_verdict,
     quick_name,
     result_faults,
@@ -70,15 +71,30 @@ def test_every_row_of_the_paper_is_in_a_table_after_the_row_that_it_begins_with(
 
 
 def test_rows_that_are_not_in_the_paper_say_so(tmp_path):
-    assert [row.name for row in BEYOND] == ["prediction-3x400-longer", "synthesis-longer", "synthesis-dropout"]
-    for row, table in zip(BEYOND, (3, 4, 4), strict=True):
+    assert [row.name for row in BEYOND] == [
+        "prediction-3x400-longer",
+        "synthesis-longer",
+        "synthesis-dropout",
+        "synthesis-decay",
+    ]
+    for row, table in zip(BEYOND, (3, 4, 4, 4), strict=True):
         how = row.name.rpartition("-")[2]
         assert bool(row.train.dropout) == (how == "dropout") and row.train.average and row.reported.nats is None
-        assert row in rows_of(table)[-2:] and f"{how}\n    paper  not in the paper" in table_text(table, [])
+        assert bool(row.train.weight_decay) == (how == "decay")
+        assert row in rows_of(table)[-3:] and f"{how}\n    paper  not in the paper" in table_text(table, [])
         figures = LINE | dict(recipe=row.name, nats=-1234.5)
         assert "here   -1234.5 nats a line" in table_text(table, [figures])
     done = list(run_table(3, [tmp_path], tmp_path / "out", paper=True, report=quiet))
     assert len(done) == 3 and not any("longer" in said for said in done)
+
+
+def test_a_row_begins_with_the_run_that_is_made_before_it():
+    assert (
+        begun_with("synthesis", paper=True) == "synthesis" and begun_with("synthesis", paper=False) == "synthesis-fast"
+    )
+    assert begun_with("synthesis-longer", paper=False) == "synthesis-longer"
+    for row in BEYOND:
+        assert row.about.endswith(f"set init_from to a run of {begun_with(BEFORE[row.name], paper=False)}")
 
 
 def test_data_that_are_the_papers_are_told_from_others():
