@@ -26,6 +26,9 @@ from graves_nb.sampling import write_samples
 SEEDS = range(4)
 CELL = (250, 66)  # width and height in pixels of a picture on a sheet
 COLOURS = 12  # of a sheet, so that a page of them is light
+GROUPS = dict(
+    digits=string.digits, capitals=string.ascii_uppercase, letters=string.ascii_lowercase, symbols=string.punctuation
+)
 WORDS = """
 able baker cabin decade elbow fifty gauge hatch idiom jujube kayak level maxim ninth onion paper quite river
 sassy total unused vivid widow xylem yearly zigzag about cubic dodge eerie offer juggle shrug inject kiosk
@@ -132,13 +135,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         c: sum(r.read.lower().count(c.lower()) >= r.text.lower().count(c.lower()) for r in found) / len(found)
         for c, found in readings.items()
     }
-    groups = {
-        "digits": [c for c in characters if c in string.digits],
-        "capitals": [c for c in characters if c in string.ascii_uppercase],
-        "letters": [c for c in characters if c in string.ascii_lowercase],
-        "symbols": [c for c in characters if c in string.punctuation],
-        "accents": [c for c in characters if not c.isascii()],
-    }
+    groups = {group: [c for c in characters if c in cs] for group, cs in GROUPS.items()}
+    groups["accents"] = [c for c in characters if not c.isascii()]
     means = {g: round(sum(shares[c] for c in cs) / len(cs), 4) for g, cs in groups.items() if cs and g != "accents"}
     print(means, {c: round(share, 2) for c, share in shares.items() if share < 0.5}, sep="\n")
     if options.sheets:

@@ -12,7 +12,6 @@ is checked.
 import argparse
 import json
 import shlex
-import string
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from characters import SEEDS, texts_of
+from characters import GROUPS, SEEDS, texts_of
 from legibility import POINTS_PER_CHAR, digest_of, versions
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
@@ -37,9 +36,6 @@ ALIKE = ("cC", "kK", "oO0", "pP", "sS5", "uU", "vV", "wW", "xX", "zZ", "1lI|", "
 PLACED = "',`\\-_~"  # that their place tells apart
 SIDE, FULL = 32, 4  # of the picture, in pixels; how many times larger it is drawn
 FAR = 0.6  # letter widths that the middle of a character may be off its usual height
-GROUPS = dict(
-    digits=string.digits, capitals=string.ascii_uppercase, letters=string.ascii_lowercase, symbols=string.punctuation
-)
 
 
 def alike(c: str) -> str:
