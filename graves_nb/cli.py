@@ -187,6 +187,7 @@ def write(
     exact: Annotated[bool, typer.Option("--exact", help="refuse what the model cannot write, such as curly quotes, instead of replacing it")] = False,
     stop: Annotated[str, typer.Option(help="where a line ends: finish, with its last letter, or paper, as in the paper")] = "finish",
     retry: Annotated[int, typer.Option(min=0, max=100, help="how often to write a line again that failed")] = 2,
+    reprime: Annotated[int, typer.Option(min=0, max=100, help="of a hand: words after which it is shown again, so that it lasts [0: once]", show_default=False)] = 0,
     straight: Annotated[bool | None, typer.Option("--straight/--as-drawn", help="level, with letters of an even size, or not [where a line has 28 characters, and on a page]")] = None,
     height: Annotated[float | None, typer.Option(help="of a line in the picture [120 px, 8 mm; 7 mm of a --page on --paper]")] = None,
     pen: Annotated[float | None, typer.Option(help="width of the pen [0.022 of the height]")] = None,
@@ -204,6 +205,7 @@ def write(
     from graves_nb.texts import FOLDINGS
 
     check_write(text, lines, page, shard, prime, prime_text, style)
+    check_reprime(reprime, prime or style or (page and paper))
     if stop not in STOPS:
         raise ValueError(f"--stop is {' or '.join(STOPS)}, got {stop!r}")
     options = dict(height=height, pen=pen, margin=margin, paper=paper, unit=unit, colour=colour, background=background, plot=plot)
@@ -214,7 +216,7 @@ def write(
     text, shard, seed = check_text(text), shard_of(shard), as_seed(seed, count)
     sheet = sheet_of(page, width, options, dict(justify=justify, indent=indent, jitter=jitter, ruled=ruled), sheets)
     writer = load_writer(model)
-    how = How(bias, hand_of(writer, prime, prime_text, style), stop, retry, straight)
+    how = How(bias, hand_of(writer, prime, prime_text, style), stop, retry, straight, reprime)
     if lines is not None:
         write_lines(writer, lines, Plan(output, kind, count, seed, shard, table, picture), how)
     elif sheet is not None:
@@ -292,6 +294,12 @@ def check_write(text, lines, page, shard, prime, prime_text, style) -> None:
         raise ValueError("--prime-text says what the ink of --prime shows: give both")
     if str(prime) == "-" and "-" in (text, str(lines)):
         raise ValueError("standard input is read once: it cannot be both the text and the prime")
+
+
+def check_reprime(reprime: int, hand) -> None:
+    "A hand is shown again only where there is one; a letter on paper always has one."
+    if reprime and not hand:
+        raise ValueError("--reprime shows a hand again: give one, --style or --prime")
 
 
 def check_ink_options(kind: str, options: dict) -> None:

@@ -62,6 +62,7 @@ class Settings:
     trace: bool = False  # whether to keep what the network expected
     growing: bool = False  # whether `stream` also shows lines on the way
     fold: bool = True  # whether what the alphabet lacks is replaced where it can be, as an accent or a curly quote
+    reprime: int = 0  # words after which a line reads its prime again, so that its hand lasts; 0 reads it once, as in the paper
     together: int = 48  # how many lines are drawn at a time
 
     def __post_init__(self):
@@ -69,6 +70,9 @@ class Settings:
         as_whole("max_points_per_char", self.max_points_per_char, low=1, high=10_000)
         as_whole("retry", self.retry, low=0, high=1000)
         as_whole("together", self.together, low=1)
+        as_whole("reprime", self.reprime, low=0, high=1000)
+        if self.reprime and (self.trace or self.growing):
+            raise ValueError("reprime writes the words of a line side by side, so that it goes with neither trace nor growing")
         if self.stop not in STOPS:
             raise ValueError(f"stop is {' or '.join(map(repr, STOPS))}, got {shown_value(self.stop)}")
 
@@ -411,6 +415,75 @@ def _grown(model, line):
     n, start = line.sure, [] if seen or line.prime is not None else [(0.0, 0.0, rows[0, 2] * 0)]
     return Partial(line.job, np.array([*start, *rows]), lambda: sample_of(model, line, n))
 
+# %% ../nbs/50_sampling.ipynb #9a32b38b
+NARROW, WIDE = 0.4, 2.5  # white between two parts, in letter widths
+LATE = 0.35  # letter widths right of a prime, up to which a first stroke belongs to it
+
+
+class Part(NamedTuple):
+    "Which words of a job a line is."
+
+    whole: Job
+    place: int
+    count: int  # of the parts
+
+
+def word_groups(
+    text: str,
+    count: int,
+) -> list[str]:
+    "A text in parts of so many words; what has neither letter nor digit stays with the word beside it."
+    words = []
+    for word in text.split():
+        if words and not (any(map(str.isalnum, word)) and any(map(str.isalnum, words[-1]))):
+            words[-1] += f" {word}"
+        else:
+            words.append(word)
+    return [" ".join(words[i : i + count]) for i in range(0, len(words), count)]
+
+
+def divide_job(
+    job: Job,  # with a prime
+    count: int,  # words of a part
+) -> list[Job]:
+    "A job for each part of a line; the first has the seed of the line."
+    groups, seed = word_groups(job.text, count), as_seed(job.seed)
+    seeds = [seed, *(next_seed(seed, 998_244_353 * k) for k in range(1, len(groups)))]
+    return [replace(job, text=g, seed=s, label=Part(job, k, len(groups))) for k, (g, s) in enumerate(zip(groups, seeds, strict=False))] or [job]
+
+
+def after_prime(
+    model: InkModel,
+    line: Line,  # with a prime
+    ink: Ink,  # what was drawn of it
+) -> list[np.ndarray]:  # x from the right edge of the prime on, y as in the prime
+    "The strokes of a part where they were drawn, without those that finish the prime."
+    prime, way = (model.scaler.denormalise(np.asarray(rows, np.float32))[:, :2] for rows in (line.prime, line.points[:1]))
+    places = prime.cumsum(0)
+    begin = places[-1] + way[0] - np.float32([max(places[:, 0].max(), 0), 0])
+    strokes = [stroke[:, :2] + begin for stroke in ink.strokes]
+    late = next((i for i, stroke in enumerate(strokes) if stroke[:, 0].max() > LATE), len(strokes) - 1)
+    return strokes[late:]
+
+
+def join_parts(
+    model: InkModel,
+    job: Job,  # the whole line
+    parts: Sequence[tuple[Line, Sample]],  # in order
+) -> Sample:
+    "One line of its parts."
+    strokes, edge = [], 0.0
+    for line, sample in parts:
+        own = after_prime(model, line, sample.ink)
+        left = min(stroke[:, 0].min() for stroke in own)
+        white = min(max(left, NARROW), WIDE) if strokes else 0.0
+        own = [stroke + np.float32([edge + white - left, 0]) for stroke in own]
+        edge = max(edge, *(stroke[:, 0].max() for stroke in own))
+        strokes += own
+    ink = Ink.from_strokes([stroke - strokes[0][0] for stroke in strokes], job.text)
+    faults = dict.fromkeys(sample.trouble for _, sample in parts if sample.trouble)
+    return Sample(ink, all(sample.stopped for _, sample in parts), None, "; ".join(faults), job)
+
 # %% ../nbs/50_sampling.ipynb #0a3badc4
 def stream(
     model: InkModel,  # a synthesis model
@@ -435,17 +508,35 @@ class Streaming:
     def __init__(self, model: InkModel, settings: Settings):
         self.model, self.settings = model, settings
         self.network, self.like = drawing_network(model.network)
-        self.batches, self.again, self.prime = {}, deque(), (None, None)
+        self.batches, self.again, self.prime, self.parts = {}, deque(), (None, None), {}
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Sample | Partial]:
         "All lines."
-        coming = map(self.prepare, jobs)
+        coming = map(self.prepare, chain.from_iterable(map(self.divide, jobs)))
         while self.fill(coming):
             for batch in list(self.batches.values()):
                 batch.step()
                 yield from self.news(batch)
                 batch.leave()
             self.batches = {bias: batch for bias, batch in self.batches.items() if batch.lines}
+
+    def divide(self, job: Job) -> list[Job]:
+        "A job, or the jobs of its parts."
+        if job.prime is None or not self.settings.reprime:
+            return [job]
+        return divide_job(replace(job, text=text_to_write(self.model, job.text, self.settings.fold)), self.settings.reprime)
+
+    def assemble(self, line: Line, sample: Sample) -> Iterator[Sample]:
+        "A line that is whole; the parts of another are kept until the last one is there."
+        if not isinstance(line.job.label, Part):
+            yield sample
+            return
+        part = line.job.label
+        found = self.parts.setdefault(id(part.whole), {})
+        found[part.place] = line, sample
+        if len(found) == part.count:
+            yield join_parts(self.model, part.whole, [found[i] for i in range(part.count)])
+            del self.parts[id(part.whole)]
 
     def prepare(self, job: Job) -> Line:
         "A line for a job."
@@ -473,7 +564,7 @@ class Streaming:
                 if line.retries < self.settings.retry and sample.trouble != line.trouble:  # more is wrong than its prime
                     self.again.append(self.another(line))
                 else:
-                    yield sample
+                    yield from self.assemble(line, sample)
             elif self.settings.growing and (partial := _grown(self.model, line)) is not None:
                 yield partial
 
@@ -484,9 +575,9 @@ class Streaming:
         return new
 
 
-def next_seed(seed: int) -> int:
+def next_seed(seed: int, way: int = 1_000_000_007) -> int:
     "A seed far from those of the lines beside, and never one of them by chance."
-    return (seed + 1_000_000_007) % 2**63 if seed < 2**63 else seed - 1_000_000_007
+    return (seed + way) % 2**63 if seed < 2**63 else seed - way
 
 # %% ../nbs/50_sampling.ipynb #f756d7cf
 def write_samples(
@@ -541,7 +632,7 @@ def write(
     hand: int | str | None = None,  # instead of a prime: the number or the name of a shipped hand, see `list_hands`
     straight: bool | None = None,  # whether the line is made level; None is where it is long, see `straightened`
     retry: int = 2,  # how often a line that went wrong is written again, with another seed
-    **settings,  # others of `Settings`: `stop="paper"`, ...
+    **settings,  # others of `Settings`: `reprime=1`, `stop="paper"`, ...
 ) -> Ink | list[Ink]:  # one for one text, a list for a list
     "Write `text` by hand; a `LineTrouble` warns of a line that went wrong each time."
     if prime is not None and hand is not None:

@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from graves_nb import contracts
 from graves_nb.alphabet import ASCII
@@ -22,6 +24,7 @@ from graves_nb.sampling import (
     Job,
     LineTrouble,
     Settings,
+    after_prime,
     drawing_network,
     fault_of_prime,
     prepare_line,
@@ -31,6 +34,7 @@ from graves_nb.sampling import (
     stream_text,
     text_to_write,
     went_wrong,
+    word_groups,
     write,
     write_samples,
 )
@@ -299,6 +303,63 @@ def test_a_line_with_a_scribble_in_it_is_told(shipped):
     assert went_wrong(line, ink) == (
         f"it has {len(line.points)} points where {line.usual:.0f} are usual: there is a scribble in it"
     )
+
+
+# ---------------------------------------------------------------- hands that last
+
+
+def test_a_hand_that_is_shown_before_each_word_lasts(shipped):
+    texts, joined = ["the old house at the end of our street"] * 4, load_hand("joined-slanted")
+    lifts = {}
+    for words in (0, 1):
+        inks = write(shipped, texts, bias=1, seed=0, prime=joined, reprime=words)
+        lifts[words] = np.mean([len(ink.strokes) for ink in inks]) / sum(map(str.isalpha, texts[0]))
+    assert lifts[1] < 0.8 * lifts[0]
+
+
+@given(text=st.lists(st.sampled_from(["a", "no", "-", "&", "3", "it's", "..."]), min_size=1), count=st.integers(1, 4))
+def test_parts_hold_all_words_in_order_and_none_is_a_sign_alone(text, count):
+    groups = word_groups(" ".join(text), count)
+    assert " ".join(groups) == " ".join(text)
+    if any(map(str.isalnum, "".join(text))):
+        assert all(any(map(str.isalnum, group)) for group in groups[:-1])
+
+
+def test_parts_are_side_by_side_and_the_same_in_any_company(shipped):
+    hand = load_hand(1)
+    (alone,) = write_samples(shipped, ["some of my words"], bias=1, seed=4, prime=hand, reprime=1)
+    among = write_samples(shipped, ["others", "some of my words", "and more"], bias=1, seed=3, prime=hand, reprime=1)[1]
+    assert alone.ink.text == "some of my words" == among.job.text and among.job.seed == 4 and among.stopped
+    assert np.array_equal(alone.ink.points, among.ink.points)
+    assert np.array_equal(alone.ink.strokes[0][0], [0, 0])
+    first = write(shipped, "some", bias=1, seed=4, prime=hand, reprime=1)
+    assert np.allclose(alone.ink.points[: len(first.points)], first.points, atol=1e-5)  # of the line's seed
+    spans = [ink.points for ink in (first, alone.ink)]
+    assert spans[1][len(spans[0]) :, 0].min() > spans[0][:, 0].max()  # the next words are right of it
+
+
+def test_a_part_begins_where_the_network_put_it_and_finishes_no_prime(shipped):
+    line = Line(
+        torch.zeros(3), 99, prime=torch.as_tensor(shipped.scaler.normalise(np.float32([[4, 0, 1], [1, -1, 1]])))
+    )
+    line.points = shipped.scaler.normalise(
+        np.float32([[2.0, 1.0, 0.0]])
+    ).tolist()  # 2 to the right of the prime, on its line
+    ink = Ink.from_strokes([[(-3, 0), (-2.5, 0)], [(0, 0), (1, 1)]], "x")  # the first stroke is over the prime
+    (stroke,) = after_prime(shipped, line, ink)
+    np.testing.assert_allclose(stroke, [[2, 0], [3, 1]], atol=1e-5)
+    alone = Ink.from_strokes([[(-3, 0), (-2.5, 0)]], "x")
+    assert len(after_prime(shipped, line, alone)) == 1  # nothing else is there
+
+
+def test_words_drawn_side_by_side_are_neither_shown_growing_nor_traced(shipped):
+    for other in ("growing", "trace"):
+        with pytest.raises(ValueError, match="neither trace nor growing"):
+            Settings(reprime=1, **{other: True})
+    with pytest.raises(ValueError, match="reprime"):
+        Settings(reprime=-1)
+    with pytest.raises(ValueError, match="in line 1, column 5"):
+        write(shipped, "one \u4e2d two", prime=load_hand(1), reprime=1)
 
 
 # ---------------------------------------------------------------- ends
