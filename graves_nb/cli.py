@@ -299,7 +299,7 @@ def check_write(text, lines, page, shard, prime, prime_text, style) -> None:
 def check_reprime(reprime: int, hand) -> None:
     "A hand is shown again only where there is one; a letter on paper always has one."
     if reprime and not hand:
-        raise ValueError("--reprime shows a hand again: give one, --style or --prime")
+        raise ValueError("--reprime shows a hand again: give one, --hand or --prime")
 
 
 def check_ink_options(kind: str, options: dict) -> None:
