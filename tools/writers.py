@@ -107,11 +107,15 @@ def measure(
     known: Sequence[Ink],
     bias: float,
     seed: int,
+    reprime: int = 0,  # words after which the prime is read again
 ) -> tuple[dict, list[list[Ink]]]:  # figures, lines written with each prime
     "Real lines that were left out, primed lines, and lines without a prime, before the same judge."
     judge = NearestWriter.fit(known)
     writers = [ink.writer for ink in primes]
-    primed = [write(model, TEXTS, bias=bias, seed=100 * i + seed, prime=prime) for i, prime in enumerate(primes)]
+    primed = [
+        write(model, TEXTS, bias=bias, seed=100 * i + seed, prime=prime, reprime=reprime)
+        for i, prime in enumerate(primes)
+    ]
     unprimed = write(model, list(TEXTS) * len(primes), bias=bias, seed=seed)
     each = [writer for writer in writers for _ in TEXTS]
     places = ranks(judge, [ink for row in primed for ink in row], each)
@@ -152,6 +156,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=20, help="how many writers")
     parser.add_argument("--bias", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--reprime", type=int, default=0, help="words after which the prime is read again; 0 reads it once"
+    )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--sheet", type=Path, help="write a picture of primes and lines to this file")
     options = parser.parse_args(arguments)
@@ -159,9 +166,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     lines = [ink for ink in unipen.split("valid", "line") if len(ink) < 1500]
     words = [ink for ink in unipen.split("valid", "word") if len(ink.text) > 2]
     primes, known = gather(lines, words, options.count)
-    figures, primed = measure(model, primes, known, options.bias, options.seed)
+    figures, primed = measure(model, primes, known, options.bias, options.seed, options.reprime)
     command = ["python", *sys.argv]
-    origin = dict(model=options.model, info=model.info, bias=options.bias, seed=options.seed, texts=list(TEXTS))
+    origin = dict(
+        model=options.model,
+        info=model.info,
+        bias=options.bias,
+        seed=options.seed,
+        reprime=options.reprime,
+        texts=list(TEXTS),
+    )
     result = figures | origin | provenance(digest([*primes, *known]), command)
     print(json.dumps(figures, indent=1))
     if options.json:
