@@ -442,6 +442,11 @@ def word_groups(
     return [" ".join(words[i : i + count]) for i in range(0, len(words), count)]
 
 
+def next_seed(seed: int, way: int = 1_000_000_007) -> int:
+    "A seed far from those of the lines beside, and never one of them by chance."
+    return (seed + way) % 2**63 if seed < 2**63 else seed - way
+
+
 def divide_job(
     job: Job,  # with a prime
     count: int,  # words of a part
@@ -573,11 +578,6 @@ class Streaming:
         new = prepare_line(self.model, replace(line.job, seed=next_seed(line.job.seed)), self.settings, line.prime)
         new.retries = line.retries + 1
         return new
-
-
-def next_seed(seed: int, way: int = 1_000_000_007) -> int:
-    "A seed far from those of the lines beside, and never one of them by chance."
-    return (seed + way) % 2**63 if seed < 2**63 else seed - way
 
 # %% ../nbs/50_sampling.ipynb #f756d7cf
 def write_samples(
