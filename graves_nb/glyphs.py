@@ -261,10 +261,6 @@ FORMS = (
     *("<word>_<word> = <1>;", "<word>[<9>]", "<word>(<word>, <9>);", "if (<word> < <1>) {", "<word> += <1>", "<word> && <word>", "<word> || <word>", "<1>% <word>", "<word>: $<1>.<9><9>"),
     *("<word> & <word>", "<Aa> & <Aa>", "<A>&<A>", "<A> & <word>", "& <word>", "<word> + <word>", "<9>+<9>", "+<1>", "* <word>", "<9> * <9>", "<word> * <word>", "'<word>'", "'<a>'", "<word>'<a>", "don't", "it's"),
     *('"<word>"', '"<a>"', '"<Aa>"', "`<word>`", "`<a>`", "`<a>` <word>", "<word>; <word>", "<9>; <9>", "<word> > <word>", "<9> > <9>", "<word>? <word>", "[<word>]", "[<1>]", "<1>%", "#<9>", "# <word>"),
-    *("<word> & Co.", "<A>&<A>", "<A> & <A>", "<word> & <word>", "<Aa> & <Aa>", "<Aa> & <word>", "& <Aa>", "<9> & <9>", "&<word>", "<a>&<a>", "<word> && <word>", "<A>&<A> <word>", "<a> & <a>", "& <word>"),
-    *("* <word>", "**<word>**", "<9> * <9> = <1>", "<a> * <a>", "<word>*", "*<a>*", "<1>*<1>", "<9> * <a>", "`<word>`", "`<a>`", "`<word> <word>`", "`<9>`", "`<a>` <a>", "\\<word>", "C:\\<word>", "<word>\\<word>"),
-    *("\\<a>{<word>}", "<A>:\\<a>", "\\<a>", "\\<word>{<a>}", "<a> \\ <a>", "<1>%", "<9><9>% <word>", "(<9>%)", "<9>% <a>", "100% <word>", "<a>^<9>", "<9>^<9>", "(<a>)^<9>", "<a>^<a>", "<a> = <9>", "<9> + <9> = <9>"),
-    *("<a> = <1>", "= <1>", "@<word>", "<9> @ $<9>", "<word> @ <word>", "<a>@<word>", "<a>_<a>", "<word>_<word>", "'<word>'", "<Aa>'s", "<a> - <a>", '"<word>"', "<9>|<9>", "<a> | <a>", "{<word>}", "~<word>"),
 )  # fmt: skip
 PLACE = re.compile(r"<(1|9|a|A|Aa|\?|word)>")
 SIGNS = "".join(c for c in USUAL if not c.isalnum())
