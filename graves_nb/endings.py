@@ -188,8 +188,7 @@ class Line:
         self.passed = None  # the point at which the window passed the text
         self.held = 0  # its first points that stay whatever comes, as those that somebody drew
         self.stopped, self.trouble, self.numbers = False, "", None
-        self.usual, self.retries = 0.0, 0  # how many points such a text usually takes; how often it was written again
-        self.most = limit  # points of a line that has no scribble in it
+        self.usual, self.retries = 0.0, 0  # how many points such a text usually takes, 0 where nobody said; how often it was written again
         self.seen = 0, 0.0, 0.0  # points that were handed over while it grew, and where the last one was
 
     @property

@@ -159,7 +159,6 @@ def prepare_line(
     line = Line(model.alphabet.encode(read + text), settings.max_points_per_char * len(text), ending, job, offsets)
     line.trouble = "" if job.prime is None else fault_of_prime(job.prime)
     line.usual = model.info.get("points_per_char", 18.0) * weigh(text, ink_of) / POINTS_PER_CHARACTER
-    line.most = int(MOST * line.usual) + SPARE
     return line
 
 # %% ../nbs/50_sampling.ipynb #4c858edc
@@ -367,7 +366,7 @@ def went_wrong(line: Line, ink: Ink) -> str:
         return f"it was ended by its limit of {line.limit} points: the window did not arrive at the end of the text"
     if len(line.points) < FEWEST * line.usual:
         return f"it has {len(line.points)} points where {line.usual:.0f} are usual: letters are missing"
-    if len(line.points) > line.most:
+    if line.usual and len(line.points) > MOST * line.usual + SPARE:
         return f"it has {len(line.points)} points where {line.usual:.0f} are usual: there is a scribble in it"
     if len(ink.text) >= 10 and (high := letters_high(ink)) > HIGHEST:
         return f"it is {high:.1f} times as high as its letters are wide, where {HIGHEST:g} times is much: it leaves its line"
