@@ -326,6 +326,9 @@ def check_text(text: str | None) -> str | None:
     "A text, read if it is on standard input; a ValueError where there is nothing to write."
     from graves_nb.texts import read_text
 
+    if text is not None and os.path.isfile(text):
+        instead = f"graves write --from {text} writes its lines, graves write - --page < {text} a page of it"
+        tell(f"{text} is a file, and its name is what is written; {instead}")
     text = read_text("-") if text == "-" else text
     if text is not None and not text.strip():
         raise ValueError("the text is empty: there is nothing to write")

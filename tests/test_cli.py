@@ -87,6 +87,17 @@ def test_write_a_page(tmp_path):
     assert len(page) > len(alone) and np.ptp(page.points[:, 1]) > 2 * np.ptp(alone.points[:, 1])
 
 
+def test_the_name_of_a_file_is_written_and_said_to_be_one(tmp_path):
+    notes = tmp_path / "n"
+    notes.write_text("what it holds\n")
+    run = graves("write", notes.name, "-o", "x.inkml", "--bias", 1, cwd=tmp_path)
+    assert run.returncode == 0 and Ink.load(tmp_path / "x.inkml").text == "n"
+    assert "n is a file" in run.stderr and "--from n" in run.stderr and "- --page < n" in run.stderr
+    assert (
+        graves("write", "n" * 300, "-o", "y.inkml", "--bias", 1, cwd=tmp_path).returncode == 0
+    )  # too long for a file's name
+
+
 def test_write_the_lines_of_a_file_and_go_on_where_it_stopped(tmp_path):
     (tmp_path / "lines.txt").write_text("one\n\n two \nthree\n")
     words = ["write", "--from", tmp_path / "lines.txt", "-o", tmp_path / "ink", "--count", 2, "--bias", 1, "--seed", 5]
