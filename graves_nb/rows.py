@@ -86,6 +86,7 @@ def beyond(
     how: str,  # the end of its name: in what it differs
     points: int,  # of training
     after: str = "fast",  # the end of the name of the row whose weights it begins with
+    max_points: int = 1100,  # of a line that is trained on
     **settings,  # of training, that are not those of `faster`
 ) -> Recipe:
     "A row that is not in the paper: on from another one, with the mean of the weights in the place of weight noise."
@@ -93,7 +94,8 @@ def beyond(
     train = replace(fast.train, points=points, average=0.998, validate_points=2_000_000, **settings)
     besides = " and dropout" * (train.dropout > 0) + " and weight decay" * (train.weight_decay > 0)
     about = f"{recipe.about}; on with the mean of the weights{besides}; set init_from to a run of {recipe.name}-{after}"
-    return replace(fast, name=f"{recipe.name}-{how}", about=about, train=train, reported=Reported(f"{label}, {how}"))
+    data = replace(fast.data, max_points=max_points)
+    return replace(fast, name=f"{recipe.name}-{how}", about=about, train=train, data=data, reported=Reported(f"{label}, {how}"))
 
 # %% ../nbs/48_rows.ipynb #51-010
 SHIPPED = [
@@ -255,11 +257,15 @@ ANY_TEXT = [
 _slowly = dict(learning_rate=0.01, adam_learning_rate=1e-3, decay_fraction=1.0)
 _hiding = dict(learning_rate=0.015, adam_learning_rate=1.5e-3, decay_fraction=0.9, vary=0.15, dropout=0.1)
 _anew = dict(learning_rate=0.02, adam_learning_rate=2e-3, decay_fraction=0.8)
+_again = dict(learning_rate=0.015, adam_learning_rate=1.5e-3, weight_decay=0.1)
 BEYOND = [
     beyond(PAPER_ROWS[1], "longer", 36_000_000, **_anew),
+    beyond(PAPER_ROWS[1], "decay", 20_000_000, "longer", 2000, **_again, decay_fraction=0.95, vary=0.15),
     beyond(PAPER_ROWS[3], "longer", 20_000_000, **_slowly),
     beyond(PAPER_ROWS[3], "dropout", 50_000_000, **_hiding),
     beyond(PAPER_ROWS[3], "decay", 44_000_000, "longer", **_anew, vary=0.15, weight_decay=0.1),
+    beyond(PAPER_ROWS[3], "decay-2", 40_000_000, "decay", **_again, decay_fraction=0.9, vary=0.15),
+    beyond(PAPER_ROWS[3], "decay-3", 38_000_000, "decay-2", 2000, **_again, decay_fraction=0.95, vary=0.2),
 ]
 INK_RECIPES = {r.name: r for r in [*PAPER_ROWS, *map(faster, PAPER_ROWS), *BEYOND, *SHIPPED, OWN_HAND]}
 TEXT_RECIPES = {r.name: r for r in [*PAPER_TEXT, *map(faster_text, PAPER_TEXT), *SHIPPED_TEXT, *ANY_TEXT]}

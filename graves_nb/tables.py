@@ -34,9 +34,12 @@ BEFORE = {  # where a row begins
     "prediction-3x400-adaptive": "prediction-3x400",
     "synthesis-adaptive": "synthesis",
     "prediction-3x400-longer": "prediction-3x400",
+    "prediction-3x400-decay": "prediction-3x400-longer",
     "synthesis-longer": "synthesis",
     "synthesis-dropout": "synthesis",
     "synthesis-decay": "synthesis-longer",
+    "synthesis-decay-2": "synthesis-decay",
+    "synthesis-decay-3": "synthesis-decay-2",
 }
 ELSEWHERE = {2: ("wiki",), 3: ("unipen-prediction",), 4: ("unipen-synthesis",)}  # shipped models, of other data
 
