@@ -107,8 +107,8 @@ def way_of(
 
 
 def nearness(
-    ways: np.ndarray,  # of some characters, one a row
-) -> np.ndarray:  # of each, squared
+    ways: np.ndarray,  # of some characters, one a row, (glyphs, numbers)
+) -> np.ndarray:  # of each, squared, (glyphs,)
     "How far they are from the one that a quarter of them is nearest to."
     far = ((ways[:, None] - ways) ** 2).sum(2)
     quarter = np.sort(far, 1)[:, : -(-len(ways) // 4)].mean(1)

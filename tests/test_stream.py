@@ -19,7 +19,7 @@ from graves_nb.endings import Ending, Line
 from graves_nb.ink import Ink, OffsetScaler
 from graves_nb.mixture import MixtureHead
 from graves_nb.model import InkModel
-from graves_nb.pretrained import load_hand, load_model
+from graves_nb.pretrained import list_hands, load_hand, load_model
 from graves_nb.sampling import (
     Job,
     LineTrouble,
@@ -269,15 +269,16 @@ def test_a_prime_whose_text_is_another_is_told(shipped):
 
 
 def test_what_went_wrong_is_written_again_with_another_seed(shipped):
-    (first,) = write_samples(shipped, ["idea"], bias=1, seed=30)  # wanders off
-    (again,) = write_samples(shipped, ["idea"], bias=1, seed=30, retry=5)
-    assert first.trouble and first.job.seed == 30
-    assert not again.trouble and again.job.seed != 30
+    many = write_samples(shipped, ["idea"] * 200, bias=1, seed=0)
+    first = next(sample for sample in many if sample.trouble)  # wanders off
+    seed = first.job.seed
+    (again,) = write_samples(shipped, ["idea"], bias=1, seed=seed, retry=5)
+    assert not again.trouble and again.job.seed != seed
     assert np.array_equal(write(shipped, "idea", bias=1, seed=again.job.seed).points, again.ink.points)
-    assert np.array_equal(write(shipped, "idea", bias=1, seed=30, retry=0).points, first.ink.points)
+    assert np.array_equal(write(shipped, "idea", bias=1, seed=seed, retry=0).points, first.ink.points)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # `write` does so by itself
-        assert not np.array_equal(write(shipped, "idea", bias=1, seed=30).points, first.ink.points)
+        assert not np.array_equal(write(shipped, "idea", bias=1, seed=seed).points, first.ink.points)
 
 
 def test_a_line_that_leaves_its_line_is_told():
@@ -309,12 +310,14 @@ def test_a_line_with_a_scribble_in_it_is_told(shipped):
 
 
 def test_a_hand_that_is_shown_before_each_word_lasts(shipped):
-    texts, joined = ["the old house at the end of our street"] * 4, load_hand("joined-slanted")
+    text = "the little boat went slowly down the river in the morning sun"
+    joined = [load_hand(name) for name in list_hands() if "joined" in name]
     lifts = {}
     for words in (0, 1):
-        inks = write(shipped, texts, bias=1, seed=0, prime=joined, reprime=words)
-        lifts[words] = np.mean([len(ink.strokes) for ink in inks]) / sum(map(str.isalpha, texts[0]))
-    assert lifts[1] < 0.8 * lifts[0]
+        written = [write(shipped, [text] * 6, bias=1, seed=0, prime=hand, reprime=words) for hand in joined]
+        strokes = np.array([[len(ink.strokes) for ink in inks] for inks in written])
+        lifts[words] = strokes.mean(1) / sum(map(str.isalpha, text))
+    assert len(joined) == 4 and (lifts[1] < lifts[0]).all() and lifts[1].mean() < 0.8 * lifts[0].mean()
 
 
 @given(text=st.lists(st.sampled_from(["a", "no", "-", "&", "3", "it's", "..."]), min_size=1), count=st.integers(1, 4))
