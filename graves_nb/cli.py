@@ -10,6 +10,7 @@ __all__ = ['app', 'DYNAMIC_RATE', 'MOST', 'NEATEST', 'MODEL', 'STUDIO', 'main', 
 # %% ../nbs/71_cli.ipynb #52-002
 import json
 import os
+import shlex
 import sys
 import time
 from dataclasses import replace
@@ -326,10 +327,11 @@ def check_text(text: str | None) -> str | None:
     "A text, read if it is on standard input; a ValueError where there is nothing to write."
     from graves_nb.texts import read_text
 
-    if text is not None and os.path.isfile(text):
-        instead = f"graves write --from {text} writes its lines, graves write - --page < {text} a page of it"
-        tell(f"{text} is a file, and its name is what is written; {instead}")
-    text = read_text("-") if text == "-" else text
+    if text == "-":
+        text = read_text("-")
+    elif text is not None and os.path.isfile(text):
+        file = shlex.quote(text)
+        tell(f"{text} is a file, and its name is what is written; graves write --from {file} writes its lines, graves write - --page < {file} a page of it")
     if text is not None and not text.strip():
         raise ValueError("the text is empty: there is nothing to write")
     return text

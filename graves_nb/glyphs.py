@@ -110,7 +110,7 @@ def nearness(
     ways: np.ndarray,  # of some characters, one a row, (glyphs, numbers)
 ) -> np.ndarray:  # of each, squared, (glyphs,)
     "How far they are from the one that a quarter of them is nearest to."
-    far = ((ways[:, None] - ways) ** 2).sum(2)
+    far = np.stack([((ways - way) ** 2).sum(1) for way in ways])  # a row at a time: all at once would be large
     quarter = np.sort(far, 1)[:, : -(-len(ways) // 4)].mean(1)
     return far[quarter.argmin()]
 

@@ -347,5 +347,5 @@ def mean_model(
             raise ValueError(f"models of one network have a mean: number {n} is {model.network.config}, the first is {first.network.config}")
     new, states = copy.deepcopy(first), [model.network.state_dict() for model in models]
     for name, weights in new.network.state_dict().items():
-        weights.copy_(sum(share / sum(shares) * state[name].double() for share, state in zip(shares, states, strict=True)))
+        weights.copy_(sum(share / sum(shares) * state[name].cpu().double() for share, state in zip(shares, states, strict=True)))
     return new

@@ -86,7 +86,7 @@ def beyond(
     how: str,  # the end of its name: in what it differs
     points: int,  # of training
     after: str = "fast",  # the end of the name of the row whose weights it begins with
-    max_points: int = 1100,  # of a line that is trained on
+    max_points: int = 0,  # of a line that is trained on; 0 is as many as in `faster`
     **settings,  # of training, that are not those of `faster`
 ) -> Recipe:
     "A row that is not in the paper: on from another one, with the mean of the weights in the place of weight noise."
@@ -94,7 +94,7 @@ def beyond(
     train = replace(fast.train, points=points, average=0.998, validate_points=2_000_000, **settings)
     besides = " and dropout" * (train.dropout > 0) + " and weight decay" * (train.weight_decay > 0)
     about = f"{recipe.about}; on with the mean of the weights{besides}; set init_from to a run of {recipe.name}-{after}"
-    data = replace(fast.data, max_points=max_points)
+    data = replace(fast.data, max_points=max_points or fast.data.max_points)
     return replace(fast, name=f"{recipe.name}-{how}", about=about, train=train, data=data, reported=Reported(f"{label}, {how}"))
 
 # %% ../nbs/48_rows.ipynb #51-010

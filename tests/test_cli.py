@@ -93,9 +93,12 @@ def test_the_name_of_a_file_is_written_and_said_to_be_one(tmp_path):
     run = graves("write", notes.name, "-o", "x.inkml", "--bias", 1, cwd=tmp_path)
     assert run.returncode == 0 and Ink.load(tmp_path / "x.inkml").text == "n"
     assert "n is a file" in run.stderr and "--from n" in run.stderr and "- --page < n" in run.stderr
-    assert (
-        graves("write", "n" * 300, "-o", "y.inkml", "--bias", 1, cwd=tmp_path).returncode == 0
-    )  # too long for a file's name
+    assert graves("write", "n" * 300, "-o", "y.inkml", "--bias", 1, cwd=tmp_path).returncode == 0  # no file's name
+    for name in ("-", "a b"):
+        (tmp_path / name).write_text("what it holds\n")
+    piped = graves("write", "-", "-o", "z.inkml", "--bias", 1, cwd=tmp_path, stdin=b"piped")
+    assert Ink.load(tmp_path / "z.inkml").text == "piped" and "is a file" not in piped.stderr
+    assert "--from 'a b'" in graves("write", "a b", "-o", "w.inkml", "--bias", 1, cwd=tmp_path).stderr
 
 
 def test_write_the_lines_of_a_file_and_go_on_where_it_stopped(tmp_path):
