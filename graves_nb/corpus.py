@@ -23,6 +23,7 @@ from torch import Tensor
 
 from .checks import as_list, as_text, as_whole
 from .collections import Collection
+from .ink import bucket_batches
 
 # %% ../nbs/17_corpus.ipynb #04-005
 UNITS = ("byte", "char", "word")
@@ -534,6 +535,7 @@ class Sentences:
     symbols: Symbols  # of the split
     end: int  # index of the symbol that ends a sentence, as in `Corpus.end`
     batch_size: int = 1  # sentences side by side
+    seed: int | None = None  # those of like length side by side, the pieces in an order by this seed; None is the order of the text
 
     def __post_init__(self):
         if as_whole("batch_size", self.batch_size) < 1 or not len(self.symbols):
@@ -546,15 +548,23 @@ class Sentences:
         "Where the sentences begin, and where the last one ends, (sentences + 1,)."
         return np.unique([0, *(np.flatnonzero(self.symbols[:] == self.end) + 1), len(self.symbols)])
 
+    @cached_property
+    def rows(self) -> list[Sequence[int]]:
+        "Which sentences each piece has, by their numbers."
+        count, size = len(self.starts) - 1, self.batch_size
+        if self.seed is None:
+            return [range(first, min(first + size, count)) for first in range(0, count, size)]
+        return bucket_batches(np.diff(self.starts), size, generator=torch.Generator().manual_seed(self.seed))
+
     def __len__(self) -> int:
         "Pieces of `batch_size` sentences."
-        return -(-(len(self.starts) - 1) // self.batch_size)
+        return len(self.rows)
 
     def __getitem__(
         self,
         i: int,  # which, from 0
     ) -> TextPiece:
-        "The i-th sentences, side by side; in the last piece there may be fewer, and nothing to predict beside them."
+        "The i-th sentences, side by side; one piece may have fewer, and nothing to predict beside them."
         return sentences_of(self, i)
 
     def __iter__(self) -> Iterator[TextPiece]:
@@ -568,9 +578,9 @@ def sentences_of(
     "The i-th piece."
     if not 0 <= i < len(sentences):
         raise IndexError(f"there are {len(sentences)} pieces of sentences, not one of number {i}")
-    last = len(sentences.starts) - 1
-    numbers = np.minimum(i * sentences.batch_size + np.arange(sentences.batch_size + 1), last)
-    bounds = sentences.starts[numbers]
-    x, target, mask = side_by_side(sentences.symbols, bounds[:-1], bounds[1:], int(np.diff(bounds).max()))
+    rows = np.array(sentences.rows[i])
+    missing = (0, sentences.batch_size - len(rows))
+    starts, ends = (np.pad(sentences.starts[rows + n], missing) for n in (0, 1))
+    x, target, mask = side_by_side(sentences.symbols, starts, ends, int((ends - starts).max()))
     x[0] = NULL
     return TextPiece(*map(torch.from_numpy, (x, target, mask)), True)

@@ -304,9 +304,10 @@ def pieces_of(
     length: int,  # symbols of a sequence, where it is not a sentence
     reset_every: int,  # sequences after which the network forgets
     end: int | None,  # the symbol that ends a sentence, where sentences are sequences
+    seed: int | None = None,  # of the order of sentences; None is that of the text
 ) -> Streams | Sentences:
     "A split as pieces to read."
-    return Streams(symbols, batch_size, length, reset_every) if end is None else Sentences(symbols, end, batch_size)
+    return Streams(symbols, batch_size, length, reset_every) if end is None else Sentences(symbols, end, batch_size, seed)
 
 
 def text_batches(
@@ -315,8 +316,9 @@ def text_batches(
 ) -> Iterator[tuple[Reading, int, int]]:
     "Sequences from where the run stands until it ends, over and over."
     while p.points < task.config.points:
-        for i in range(p.position, len(task.pieces)):
-            piece = task.pieces[i]
+        pieces = task.pieces(p.epoch)
+        for i in range(p.position, len(pieces)):
+            piece = pieces[i]
             yield Reading(piece.share(task.rank, task.world), task.state), int(piece.mask.sum()), int(piece.mask.any(0).sum())
             if p.points >= task.config.points:
                 return
@@ -330,9 +332,10 @@ def held_out_pieces(
     streams: int | None = None,  # read side by side; None takes 32, or as many as have 400 symbols each
 ) -> Streams | Sentences:
     "A split as it is read to be judged, in training and afterwards alike: how many streams begin without a past decides what it costs."
+    seed = 0 if streams is None else None  # sentences of like length side by side: the same numbers, sooner
     if streams is None:
         streams = 32 if end is not None else max(1, min(32, len(symbols) // 400))
-    return pieces_of(symbols, streams, max(1, min(length, len(symbols) // streams)), 0, end)
+    return pieces_of(symbols, streams, max(1, min(length, len(symbols) // streams)), 0, end, seed)
 
 
 @torch.no_grad()
@@ -408,11 +411,19 @@ class TextTask(Task):
     ) -> "TextTask":
         "The same task for one run."
         bound = super().bind(model, config, rank, world)
-        bound.pieces = pieces_of(self.train, config.batch_size, self.length, self.reset_every, self.end)
+        pieces_of(self.train, config.batch_size, self.length, self.reset_every, self.end)  # says what is wrong with it
         bound.read = []  # states after what was read of the batch, one or one for each line
         if config.batch_size % world:
             raise ValueError(f"{config.batch_size} streams cannot be shared evenly by {world} processes")
         return bound
+
+    def pieces(
+        self,
+        epoch: int,  # which pass over the text; sentences come in another order in each
+    ) -> Streams | Sentences:
+        "The text as it is read in one pass."
+        seed = self.config.seed * 100_003 + epoch
+        return pieces_of(self.train, self.config.batch_size, self.length, self.reset_every, self.end, seed)
 
     @property
     def state(self) -> tuple | None:  # (batch, ...) each; None at the beginning

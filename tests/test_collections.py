@@ -194,20 +194,35 @@ def test_ink_in_other_letters_is_usable_with_their_alphabet(tmp_path):
 # -- sentences
 
 
-@given(st.lists(st.integers(0, 5), min_size=1, max_size=12), st.booleans(), st.integers(1, 5))
-def test_every_sentence_begins_with_the_null_vector(sizes, ended, batch_size):
+@given(
+    st.lists(st.integers(0, 5), min_size=1, max_size=12),
+    st.booleans(),
+    st.integers(1, 5),
+    st.none() | st.integers(0, 99),
+)
+def test_every_sentence_begins_with_the_null_vector(sizes, ended, batch_size, seed):
     text = [v for size in sizes for v in [*range(1, size + 1), 0]]
     text = text if ended else text[:-1]
     if not text:
         return
-    pieces = list(Sentences(Symbols(np.array(text, np.uint8)), end=0, batch_size=batch_size))
+    sentences = Sentences(Symbols(np.array(text, np.uint8)), 0, batch_size, seed)
+    pieces, order = list(sentences), np.concatenate([np.array(rows) for rows in sentences.rows])
     columns = [(x[m], y[m]) for p in pieces for x, y, m in zip(p.x.t(), p.target.t(), p.mask.t(), strict=True)]
     columns = [(x, y) for x, y in columns if len(y)]
-    assert torch.cat([y for _, y in columns]).tolist() == text
+    in_order = [columns[i] for i in np.argsort(order)]
+    assert torch.cat([y for _, y in in_order]).tolist() == text
+    assert seed is not None or order.tolist() == list(range(len(columns)))
     for x, y in columns:
         assert x[0] == NULL and torch.equal(x[1:], y[:-1]) and 0 not in y[:-1]
     assert len(columns) == text[:-1].count(0) + 1 and all(p.reset for p in pieces)
     assert all(p.x.shape[1] == batch_size for p in pieces)
+
+
+def test_sentences_of_like_length_stand_together_in_an_order_by_the_seed():
+    text = [v for size in [9, 1, 5, 2, 8, 1, 6, 2] * 5 for v in [1] * size + [0]]
+    by_seed = [Sentences(Symbols(np.array(text, np.uint8)), 0, 5, seed) for seed in (None, 1, 1, 2)]
+    area, orders = [sum(p.mask.numel() for p in s) for s in by_seed], [[list(rows) for rows in s.rows] for s in by_seed]
+    assert area[1] == len(text) < area[0] and orders[1] == orders[2] != orders[3]
 
 
 def test_three_sentences_give_three_null_vectors(tmp_path):
