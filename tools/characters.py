@@ -2,8 +2,9 @@
 
     python tools/characters.py --json docs/legibility/characters.json --sheets docs/images
 
-Each character stands in three texts, each written with four seeds. It counts as read where the recogniser finds it as
-often as the text has it, case aside. The recogniser knows no accents: those sheets are for eyes.
+Each character stands in three texts, each written with four seeds as `graves write` does: a line that visibly went
+wrong is written again. It counts as read where the recogniser finds it as often as the text has it, case aside. The
+recogniser knows no accents: those sheets are for eyes.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from graves_nb.pretrained import load_model
 from graves_nb.sampling import write_samples
 
 SEEDS = range(4)
+RETRIES = 2  # of a line that visibly went wrong, as `write` and `graves write` have them
 CELL = (250, 66)  # width and height in pixels of a picture on a sheet
 COLOURS = 12  # of a sheet, so that a page of them is light
 GROUPS = dict(
@@ -127,7 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     by_seed = {seed: [text for _, text, s in jobs if s == seed] for seed in SEEDS}
     lines = {}
     for seed, texts in by_seed.items():
-        samples = write_samples(model, texts, bias=options.bias, seed=1000 * seed, max_points_per_char=POINTS_PER_CHAR)
+        how = dict(seed=1000 * seed, max_points_per_char=POINTS_PER_CHAR, retry=RETRIES)
+        samples = write_samples(model, texts, bias=options.bias, **how)
         lines |= {(seed, k): sample.ink for k, sample in enumerate(samples)}
     inks = {c: [lines[seed, 3 * i + k] for k in range(3) for seed in SEEDS] for i, c in enumerate(characters)}
     readings = {c: read_all(inks[c], read, c) for c in characters if c.isascii()}

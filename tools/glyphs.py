@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from characters import GROUPS, SEEDS, texts_of
+from characters import GROUPS, RETRIES, SEEDS, texts_of
 from legibility import POINTS_PER_CHAR, digest_of, versions
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
@@ -179,6 +179,7 @@ def judge_model(judge: Judge, name: str, bias: float) -> tuple[list[tuple[str, b
             bias=bias,
             seed=1000 * seed,
             max_points_per_char=POINTS_PER_CHAR,
+            retry=RETRIES,
             trace=True,
         )
         for (c, text), sample in zip(jobs, samples, strict=True):
