@@ -32,6 +32,23 @@ def test_singular_values_come_near_one(rows, columns, scale, seed):
     assert (aligned - torch.diag(aligned.diagonal())).abs().max() < 1e-3
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 70), st.integers(1, 70)),
+    rank=st.integers(1, 3),
+    noise=st.sampled_from([0.0, 1e-4, 1e-2]),
+    dtype=st.sampled_from([torch.float32, torch.bfloat16]),
+    batched=st.booleans(),
+    seed=st.integers(0, 999),
+)
+def test_no_value_on_the_edge_explodes(shape, rank, noise, dtype, batched, seed):
+    generator = torch.Generator().manual_seed(seed)
+    flat = torch.randn(shape[0], rank, generator=generator) @ torch.randn(rank, shape[1], generator=generator)
+    flat += noise * torch.randn(shape, generator=generator)
+    result = orthogonalise(flat[None], dtype)[0] if batched else orthogonalise(flat, dtype)
+    assert torch.linalg.matrix_norm(result.float(), 2) < 1.35
+
+
 def test_a_zero_gradient_moves_nothing():
     assert torch.equal(orthogonalise(torch.zeros(3, 5)), torch.zeros(3, 5))
 
