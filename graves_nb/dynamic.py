@@ -67,12 +67,14 @@ def adapting(
 
 def _sgd_step(dynamic, weights):
     "Plain gradient descent, with or without momentum."
-    velocity = [torch.zeros_like(w) for w in weights]
+    velocity = [torch.zeros_like(w) for w in weights] if dynamic.momentum else []
 
     @torch.no_grad()
     def step(gradients):
-        for w, v, g in zip(weights, velocity, gradients, strict=True):
-            w.sub_(v.mul_(dynamic.momentum).add_(g), alpha=dynamic.learning_rate)
+        if velocity:
+            torch._foreach_mul_(velocity, dynamic.momentum)
+            torch._foreach_add_(velocity, gradients)
+        torch._foreach_add_(weights, velocity or gradients, alpha=-dynamic.learning_rate)
 
     return step
 
