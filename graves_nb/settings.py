@@ -21,6 +21,7 @@ from .glyphs import ACCENTED, LETTERS, spell_lines
 from .ink import Ink, OffsetScaler
 from .model import KINDS, InkModel, Model, TextModel, transfer, widen
 from .prediction import PredictionConfig
+from .softmax import CHARACTERS_PER_WORD
 from .synthesis import SynthesisConfig
 from .tasks import InkTask, Stage, TextTask
 from .training import TrainConfig
@@ -311,11 +312,19 @@ class TextData:
     ) -> str:
         "Measured figures as text."
         each = r.get("bits_per_symbol", r["bpc"])
-        a_word = "" if each == r["bpc"] else f"{each:.3f} bits a word, "
+        bits = f"{r['bpc']:.3f} BPC" if each == r["bpc"] else by_the_word(each, r["bpc"])
         how = "dynamic" if r["dynamic"] else "at rest"
-        return f"{how}, {a_word}{r['bpc']:.3f} BPC, perplexity {r['perplexity']:.0f}, {100 * r['error_rate']:.1f} % errors"
+        return f"{how}, {bits}, perplexity {r['perplexity']:.0f}, {100 * r['error_rate']:.1f} % errors"
 
 # %% ../nbs/47_settings.ipynb #0c82c174
+def by_the_word(
+    bits: float,  # of a word
+    bpc: float,  # by the characters of the text
+) -> str:
+    "What a network of words costs, also as the paper has it: by 5.6 characters a word, whatever the text has."
+    return f"{bits / CHARACTERS_PER_WORD:.2f} BPC ({bits:.3f} bits a word of {CHARACTERS_PER_WORD} characters; {bpc:.3f} by those of the text)"
+
+
 def reported_text(
     reported: Reported,
     i: int,  # 0 at rest, 1 in dynamic evaluation
