@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of UNIPEN")
     parser.add_argument("--out", type=Path, default=Path("runs/regularisers"), help="folder of the runs")
-    parser.add_argument("--points", type=int, default=4_000_000, help="of each way")
+    parser.add_argument("--points", type=int, default=6_000_000, help="of each way")
     parser.add_argument("--seeds", type=int, default=3, help="how many")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args(arguments)
