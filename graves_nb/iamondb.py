@@ -188,7 +188,8 @@ def fill_gaps(
     late = wait > max_gap * period
     if not late.any():
         return stroke
-    parts = np.minimum(np.where(late, wait / period, 1), length / (usual / 2))
+    most = length / (usual / 2)  # parts that the step has room for
+    parts = np.where(late, np.minimum(wait, most * period) / period, 1)
     parts = np.maximum(np.rint(parts), 1).astype(int)
     first = np.repeat(np.arange(len(parts)), parts)
     inside = np.arange(len(first)) - np.repeat(np.cumsum(parts) - parts, parts)

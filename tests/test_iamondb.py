@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -491,6 +491,9 @@ def test_corrections_do_what_the_plain_ones_do(seed, draw_step, draw_wait):
 
 
 @given(arrays(float, (6, 3), elements=st.floats(0, 1e5)), st.sampled_from([1.0, 2.5, math.inf]))
+@example(
+    np.array([[0, 0, 0], [0, 0, 2], [0, 0, 0], [0, 0, 0], [0, 0, 1.2e-308], [0, 0, 0]]), 1.0
+)  # a clock too fine to divide by
 def test_corrections_of_anything_stay_within_its_bounds(rows, max_gap):
     try:
         strokes, _, added = correct([rows[:2], rows[2:]], max_gap, 500.0)
