@@ -220,7 +220,7 @@ PAPER_TEXT = [
 
 # %% ../nbs/48_rows.ipynb #50-012
 _first = dict(learning_rate=0.02, adam_learning_rate=2e-3, decay_fraction=0.9, weight_decay=0.1)
-_after = dict(learning_rate=0.01, adam_learning_rate=1e-3, decay_fraction=0.9, weight_decay=0.1, noise_std=0.03, noise_estimate="signed")
+_after = dict(learning_rate=0.01, adam_learning_rate=1e-3, decay_fraction=0.9, weight_decay=0.1, noise_std=0.03)
 _by_character = dict(batch_size=64, average=0.998, validate_points=2_500_000)
 _by_word = dict(batch_size=128, average=0.99, validate_points=450_000)
 LAPTOP_TEXT = {
@@ -237,7 +237,7 @@ def faster_text(
     recipe: Recipe,  # with the paper's settings
 ) -> Recipe:
     "The same row for a laptop."
-    train = replace(LAPTOP_TEXT[recipe.name], noise=recipe.train.noise)
+    train = replace(LAPTOP_TEXT[recipe.name], noise=recipe.train.noise, noise_estimate="signed")
     about = recipe.about.replace("penn-char-noise", "penn-char-noise-fast") if "adaptive" in recipe.name else recipe.about
     before = {"penn-char-noise": "penn-char", "penn-word-noise": "penn-word"}.get(recipe.name)
     about = about.replace(f"run of {before}", f"run of {before}-fast") if before else about
