@@ -22,16 +22,19 @@ class Alphabet:
     "The characters a network can write, in the order of its inputs."
 
     symbols: str  # the characters, each once
-    fold: bool = False  # whether one more, last label stands for every other character (sec. 5.2)
+    fold: bool = False  # whether one more label stands for every other character (sec. 5.2)
+    joined: str = ""  # those of the characters that are others in joined writing, with inputs of their own
 
     def __post_init__(self):
         if not isinstance(self.fold, bool):
             raise ValueError(f"fold is True or False, got {self.fold!r}")
         if not as_text("symbols", self.symbols) or len(set(self.symbols)) != len(self.symbols):
             raise ValueError(f"an alphabet needs characters, each once, got {self.symbols!r}")
+        if len(set(self.joined) & set(self.symbols)) != len(self.joined):
+            raise ValueError(f"joined characters are some of the alphabet's, each once, got {self.joined!r}")
 
     def __len__(self) -> int:
-        return len(self.symbols) + self.fold
+        return len(self.symbols) + self.fold + len(self.joined)
 
     def unknown(
         self,
@@ -43,27 +46,34 @@ class Alphabet:
     def encode(
         self,
         text: str,  # what is to be written
+        joined: bool = False,  # whether its letters are to be joined; an alphabet without such letters makes no difference
     ) -> Tensor:  # indices, (len(text),), int64
         "The characters of `text` as indices; a `ValueError` names those that have none."
-        return encode(self, text)
+        return encode(self, text, joined)
 
 # %% ../nbs/11_alphabet.ipynb #05-008
 def encode(
     alphabet: Alphabet,
     text: str,
+    joined: bool,
 ) -> Tensor:  # indices, (len(text),), int64
     "The characters of a text as indices."
     if not as_text("the text", text):
         raise ValueError("the text is empty: there is nothing to write")
     if alphabet.unknown(text):
         raise unwritable(text, alphabet.symbols)
-    return torch.tensor([i if (i := alphabet.symbols.find(c)) >= 0 else len(alphabet.symbols) for c in text])
+    others, first = len(alphabet.symbols), len(alphabet) - len(alphabet.joined)
+    places = {c: i for i, c in enumerate(alphabet.symbols)} | ({c: first + i for i, c in enumerate(alphabet.joined)} if joined else {})
+    return torch.tensor([places.get(c, others) for c in text])
 
 # %% ../nbs/11_alphabet.ipynb #05-015
 ASCII = Alphabet("".join(map(chr, range(32, 127))))  # all printable ASCII, blank included: 95 characters
 
 # %% ../nbs/11_alphabet.ipynb #159a7792
-LATIN = Alphabet(ASCII.symbols + "¡¿ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿ")  # and the letters of Latin-1, but Iceland's
+LATIN = Alphabet(
+    ASCII.symbols + "¡¿ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿ",  # and the letters of Latin-1, but Iceland's
+    joined="abcdefghijklmnopqrstuvwxyz",
+)
 
 # %% ../nbs/11_alphabet.ipynb #05-017
 PAPER_ALPHABET = Alphabet(

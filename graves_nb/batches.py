@@ -18,6 +18,7 @@ from .alphabet import TextBatch
 from .checks import as_number
 from .contracts import map_state, state_tensors
 from .corpus import TextPiece
+from .hands import is_joined
 from .ink import Ink, OffsetScaler, pad_batch
 from .model import InkModel
 
@@ -79,7 +80,7 @@ def make_examples(
     inks: Sequence[Ink],  # lines with their texts
 ) -> list[Example]:
     "Ink as examples of one model."
-    return [Example(torch.from_numpy(model.scaler.normalise(ink.offsets())), model.encode(ink.text)) for ink in inks]
+    return [Example(torch.from_numpy(model.scaler.normalise(ink.offsets())), model.encode(ink.text, is_joined(ink))) for ink in inks]
 
 
 def collate(

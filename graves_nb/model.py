@@ -94,9 +94,10 @@ class InkModel(Model):
     def encode(
         self,
         text: str,  # what is to be written, or was
+        joined: bool = False,  # whether its letters are to be joined, or were; see `Alphabet`
     ) -> Tensor | None:  # indices, (len(text),); None if the model knows no text
         "A text as the network takes it."
-        return None if self.alphabet is None else self.alphabet.encode(text)
+        return None if self.alphabet is None else self.alphabet.encode(text, joined)
 
 # %% ../nbs/27_model.ipynb #05422b9c
 def check_ink_model(
@@ -314,11 +315,12 @@ def widen(
 ) -> InkModel:  # a new model that knows them
     "A model with more characters, the new ones as those that they are made of; it writes the old ones as before."
     known = source.alphabet
-    if known is None or known.fold or alphabet.fold or set(known.symbols) - set(alphabet.symbols):
+    if known is None or known.fold or alphabet.fold or set(known.symbols) - set(alphabet.symbols) or set(known.joined) - set(alphabet.joined):
         own = "none" if known is None else "".join(known.symbols)
         raise ValueError(f"only an alphabet that has all of {own!r} can take the place of that, got {alphabet.symbols!r}")
     parts = [c if c in known.symbols else parts_of(c)[0][:1] for c in alphabet.symbols]
     rows = [known.symbols.find(c) if c else -1 for c in parts]
+    rows += [len(known.symbols) + known.joined.find(c) if c in known.joined else rows[alphabet.symbols.find(c)] for c in alphabet.joined]
     network = type(source.network)(replace(source.network.config, n_chars=len(alphabet)))
     new = network.state_dict()
 
