@@ -84,6 +84,7 @@ def live(folder: Path) -> None:
     "What the page that writes needs: the network, all else there is to know as JSON; and the line of the first page."
     from graves_nb.endings import MARKED
     from graves_nb.export import export_onnx
+    from graves_nb.hands import is_joined
     from graves_nb.ink import animated_svg
     from graves_nb.pretrained import DEFAULT_MODEL, HANDS, MODELS, list_hands, load_hand, load_model
     from graves_nb.sampling import prime_offsets, write
@@ -101,6 +102,8 @@ def live(folder: Path) -> None:
     offsets = [[[round(v, 6) for v in row] for row in prime_offsets(model, hand).tolist()] for hand in hands]
     about = dict(
         symbols=model.alphabet.symbols,
+        joined=model.alphabet.joined,
+        letters=len(model.alphabet),
         foldings={c: written for c, written in foldings if written not in (None, c)},
         marked=dict(MARKED),
         cells=config.hidden_size,
@@ -108,7 +111,7 @@ def live(folder: Path) -> None:
         window=config.n_window,
         pace=model.info.get("points_per_char", 18.0),
         styles=[
-            dict(name=name, text=hand.text.strip(), offsets=rows)
+            dict(name=name, text=hand.text.strip(), joined=is_joined(hand), offsets=rows)
             for name, hand, rows in zip(list_hands(), hands, offsets, strict=True)
         ],
     )

@@ -189,6 +189,7 @@ def write(
     stop: Annotated[str, typer.Option(help="where a line ends: finish, with its last letter, or paper, as in the paper")] = "finish",
     retry: Annotated[int, typer.Option(min=0, max=100, help="how often to write a line again that failed")] = 2,
     reprime: Annotated[int, typer.Option(min=0, max=100, help="of a hand: words after which it is shown again, so that it lasts [0: once]", show_default=False)] = 0,
+    joined: Annotated[bool | None, typer.Option("--joined/--printed", help="letters joined, or not [as in the hand; without one as the seed has it]")] = None,
     straight: Annotated[bool | None, typer.Option("--straight/--as-drawn", help="level, with letters of an even size, or not [where a line has 28 characters, and on a page]")] = None,
     height: Annotated[float | None, typer.Option(help="of a line in the picture [120 px, 8 mm; 7 mm of a --page on --paper]")] = None,
     pen: Annotated[float | None, typer.Option(help="width of the pen [0.022 of the height]")] = None,
@@ -217,7 +218,7 @@ def write(
     text, shard, seed = check_text(text), shard_of(shard), as_seed(seed, count)
     sheet = sheet_of(page, width, options, dict(justify=justify, indent=indent, jitter=jitter, ruled=ruled), sheets)
     writer = load_writer(model)
-    how = How(bias, hand_of(writer, prime, prime_text, style), stop, retry, straight, reprime)
+    how = How(bias, hand_of(writer, prime, prime_text, style), stop, retry, straight, reprime, joined)
     if lines is not None:
         write_lines(writer, lines, Plan(output, kind, count, seed, shard, table, picture), how)
     elif sheet is not None:
@@ -255,7 +256,7 @@ def write_letters(model, text: str, sheet, how, picture, files) -> None:
     output, kind, count, seed, most = files
     looks = dict(pen=picture.pen, colour=picture.colour, background=picture.background, plot=picture.plot)
     for i in range(count):
-        plan = plan_letter(model, text, sheet, how.prime or choose_hand(model, text, how.bias, seed + i))
+        plan = plan_letter(model, text, sheet, how.prime or choose_hand(model, text, how.bias, seed + i, how.joined))
         if len(plan.rows) > most * sheet.rows:
             raise ValueError(
                 f"{len(plan.rows)} lines of {sheet.height:g} mm do not fit on the sheet, {sheet.rows} do: "
@@ -428,7 +429,7 @@ def inks_of(model, rows: list[str], page: bool, how, count: int, seed: int, whol
         for i in range(count):
             chosen = replace(how, straight=True) if page and how.straight is None else how
             if page and how.prime is None and len(rows) > 1:
-                chosen = replace(chosen, prime=choose_hand(model, "\n".join(rows), how.bias, seed + i))
+                chosen = replace(chosen, prime=choose_hand(model, "\n".join(rows), how.bias, seed + i, how.joined))
             inks = {}
             for row, ink, trouble in written(model, jobs(seed + i), chosen):
                 inks[row] = ink

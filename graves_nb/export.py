@@ -347,9 +347,10 @@ class OnnxWriter:
     def encode(
         self,
         text: str,  # what is to be written
+        joined: bool = False,  # whether its letters are to be joined
     ) -> Tensor:  # character indices, (len(text),)
         "A text as the network takes it."
-        return self.alphabet.encode(text)
+        return self.alphabet.encode(text, joined)
 
     def start(
         self,
@@ -368,10 +369,12 @@ class OnnxWriter:
         bias: float = 0.5,  # 0 as varied as the training data; larger is neater (sec. 5.4)
         seed: int = 0,  # of `portable_draws`
         prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5)
+        joined: bool | None = None,  # whether letters are joined; None is as in the prime, and without one they are not
         **settings,  # others of `sampling.Settings`, as far as they are about one line: `stop`, `max_points_per_char`, `fold`
     ) -> Sample:
         "Write a line, and say how it ended."
-        line = prepare_line(self, Job(text, seed, prime), Settings(bias=bias, **settings))
+        joined = False if joined is None and prime is None else joined
+        line = prepare_line(self, Job(text, seed, prime), Settings(bias=bias, joined=joined, **settings))
         draw_line(self, line)
         return sample_of(self, line)
 
@@ -381,6 +384,7 @@ class OnnxWriter:
         bias: float = 0.5,  # 0 as varied as the training data; larger is neater (sec. 5.4)
         seed: int = 0,  # of `portable_draws`
         prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5)
+        joined: bool | None = None,  # whether letters are joined; None is as in the prime, and without one they are not
     ) -> Ink:
         "The ink of `OnnxWriter.sample`."
-        return self.sample(text, bias, seed, prime).ink
+        return self.sample(text, bias, seed, prime, joined).ink

@@ -16,6 +16,7 @@ from plotly.subplots import make_subplots
 from torch import Tensor
 
 from .colours import HEAT, SIGNED
+from .hands import is_joined
 from .ink import Ink
 from .lstm import PeepholeLSTM, lstm_gates
 from .model import InkModel
@@ -61,7 +62,7 @@ def record_gates(
     x = null_first(torch.as_tensor(model.scaler.normalise(ink.offsets())))[:, 0].to(like)
     seen = x.new_zeros(len(x), 0)
     if trace.phi is not None:
-        seen = trace.phi.to(like) @ F.one_hot(model.encode(ink.text), model.network.config.n_chars).to(like)
+        seen = trace.phi.to(like) @ F.one_hot(model.encode(ink.text, is_joined(ink)), model.network.config.n_chars).to(like)
     before = torch.cat([torch.zeros_like(seen[:1]), seen[:-1]])
     found = layer_gates(layers[0], torch.cat([x, before], dim=1))
     for above in layers[1:layer]:

@@ -263,14 +263,15 @@ def write_letter(
     seed: int = 0,  # of the hand and of the first line; the next ones take the numbers after it
     prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5); None is one that the seed decides
     hand: int | str | None = None,  # instead of a prime: a shipped hand
-    **settings,  # of `Settings`: `retry=2`, ...
+    **settings,  # of `Settings`: `joined=True`, `retry=2`, ...
 ) -> list[Ink]:  # a sheet each, in millimetres: save them with `sheet.picture()`
     "Write a text of any length on sheets of paper, in one hand."
     if prime is not None and hand is not None:
         raise ValueError("a hand is a prime: give one of the two")
     if not as_text("the text", text).strip():
         raise ValueError("the text is empty: there is nothing to write")
-    prime = load_hand(hand) if hand is not None else choose_hand(model, text, bias, seed) if prime is None else prime
+    if prime is None:
+        prime = choose_hand(model, text, bias, seed, settings.get("joined")) if hand is None else load_hand(hand)
     plan = plan_letter(model, text, sheet, prime)
     written = [at for at, row in enumerate(plan.rows) if row.text]
     inks = write(model, [plan.rows[at].text for at in written], bias, seed, prime, straight=True, **settings)

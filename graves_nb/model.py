@@ -192,7 +192,7 @@ def read_meta(
     return meta
 
 
-INFO = {"points_per_char": partial(as_number, low=1, high=1000)}  # what is used of a model's `info`, if it is there
+INFO = {"points_per_char": partial(as_number, low=1, high=1000), "joined": partial(as_number, low=0, high=1)}  # what is used of a model's `info`, if it is there
 
 
 def check_meta(

@@ -51,9 +51,10 @@ def choose_hand(
     text: str,  # whose opening words are written
     bias: float = 0.5,  # 0 as varied as the training data; larger is neater (sec. 5.4)
     seed: int = 0,  # which hand
+    joined: bool | None = None,  # whether it joins its letters; None leaves it to the seed
 ) -> Ink:  # a line, to be a prime
     "A line in a hand that the seed decides."
-    return write(model, break_lines(" ".join(text.split()))[0], bias, seed)
+    return write(model, break_lines(" ".join(text.split()))[0], bias, seed, joined=joined)
 
 # %% ../nbs/52_page.ipynb #34-010
 def write_page(
@@ -65,13 +66,13 @@ def write_page(
     prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5); None is one that the seed decides
     hand: int | str | None = None,  # instead of a prime: a shipped hand
     spacing: float | None = None,  # from ruler to ruler, in the model's units
-    **settings,  # of `write`: `retry=0`, ...
+    **settings,  # of `write`: `joined=True`, `retry=0`, ...
 ) -> Ink:
     "Write a text of many lines in one hand: that of the prime or of a shipped hand, else one that the seed decides."
     lines, spacing = break_lines(text, width), None if spacing is None else as_number("spacing", spacing, -1e9, 1e9)
     if not any(lines):
         raise ValueError("the text is empty: there is nothing to write")
     if prime is None and hand is None and len(lines) > 1:
-        prime = choose_hand(model, text, bias, seed)
+        prime = choose_hand(model, text, bias, seed, settings.get("joined"))
     inks = iter(write(model, [line for line in lines if line], bias, seed, prime, hand, True, **settings))
     return stack_lines([next(inks) if line else None for line in lines], spacing)

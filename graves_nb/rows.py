@@ -278,6 +278,7 @@ BEYOND = [
     beyond(PAPER_ROWS[3], "decay", 44_000_000, "longer", **_anew, vary=0.15, weight_decay=0.1),
     beyond(PAPER_ROWS[3], "decay-2", 40_000_000, "decay", **_again, decay_fraction=0.9, vary=0.15),
     beyond(PAPER_ROWS[3], "decay-3", 38_000_000, "decay-2", 2000, **_again, decay_fraction=0.95, vary=0.2),
+    beyond(PAPER_ROWS[3], "decay-4", 30_000_000, "decay-3", 2000, **_again, decay_fraction=0.95, vary=0.2),
 ]
 INK_RECIPES = {r.name: r for r in [*PAPER_ROWS, *map(faster, PAPER_ROWS), *BEYOND, *SHIPPED, OWN_HAND]}
 TEXT_RECIPES = {r.name: r for r in [*PAPER_TEXT, *map(faster_text, PAPER_TEXT), *SHIPPED_TEXT, *ANY_TEXT]}

@@ -18,6 +18,7 @@ from .collections import Collection, collection_classes, open_collection
 from .compose import compose_lines, joined_words
 from .corpus import HutterPrize, PennTreebank, Symbols, TextFile, Vocabulary
 from .glyphs import ACCENTED, LETTERS, spell_lines
+from .hands import is_joined
 from .ink import Ink, OffsetScaler
 from .model import KINDS, InkModel, Model, TextModel, transfer, widen
 from .prediction import PredictionConfig
@@ -94,7 +95,7 @@ def make_stages(
 # %% ../nbs/47_settings.ipynb #2ee4b8ef
 def untrained_ink_model(
     recipe: "Recipe",
-    collection: Collection,  # of ink, whose training lines fit the scale
+    collection: Collection,  # of ink, whose training lines fit the scale, and say how many are joined
     older: Model | None,  # whose weights and scale it begins with
 ) -> InkModel:
     "A model of ink, its weights drawn from the seed or taken over."
@@ -107,12 +108,14 @@ def untrained_ink_model(
             raise ValueError(
                 f"cannot start from {recipe.init_from}: its alphabet is not that of {recipe.name}; replace(recipe, alphabet=...)"
             ) from error
+    lines = usable_inks(recipe.data, collection.split(collection.train_split), alphabet)
     if older is None:
-        lines = usable_inks(recipe.data, collection.split(collection.train_split), alphabet)
         scaler = OffsetScaler.fit([ink.offsets() for ink in lines])
     torch.manual_seed(recipe.train.seed)
     network = KINDS["prediction" if alphabet is None else "synthesis"][0](recipe.network)
     info = {"recipe": recipe.name, "points_per_char": collection.pace()}
+    if alphabet is not None and alphabet.joined:
+        info["joined"] = sum(map(is_joined, lines)) / max(len(lines), 1)  # share of those lines
     model = InkModel(network, alphabet, scaler if older is None else older.scaler, info)
     if older is not None:
         transfer(older, network)

@@ -21,7 +21,7 @@ import numpy as np
 import traitlets
 
 from .branching import go_on
-from .checks import as_list, as_number, as_record, as_seed, as_text
+from .checks import as_list, as_number, as_record, as_seed, as_text, as_truth
 from .explorers import LineView
 from .files import replacing
 from .hands import LONG
@@ -66,14 +66,15 @@ def lines_to_write(
     bias: float = 0.5,  # 0 as varied as the training data; larger is neater (sec. 5.4)
     seed: int = 0,  # of the hand and of the first line; the next ones take the numbers after it
     prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5)
+    joined: bool | None = None,  # whether letters are joined; None is as in the prime, or without one as the seed has it
 ) -> list[Job]:  # labelled by their rows
     "A text as lines that fit a screen."
     lines = [line for line in break_lines(text, WIDTH) if line] if len(text) > LONGEST else [text]
     for line in lines:
-        prepare_line(model, Job(line, seed, prime), Settings(bias=bias))
+        prepare_line(model, Job(line, seed, prime), Settings(bias=bias, joined=joined))
     if prime is None and len(lines) > 1:
-        prime = choose_hand(model, " ".join(lines), bias, seed)
-    return [Job(line, seed + i, prime, bias, label=i) for i, line in enumerate(lines)]
+        prime = choose_hand(model, " ".join(lines), bias, seed, joined)
+    return [Job(line, seed + i, prime, bias, joined, label=i) for i, line in enumerate(lines)]
 
 
 def page_of(
@@ -117,6 +118,7 @@ def call_text(
     model: str,  # its name
     hand: str | None = None,  # name of a shipped hand
     prime: Ink | None = None,  # ink that was drawn; its text is shown
+    joined: bool | None = None,  # whether letters are joined, if that was chosen
     forks: list[tuple] = (),  # where a line went on another way: after how many points, with which seed, from which drawn points
 ) -> str:
     "The Python that writes the same line, or the same page."
@@ -132,7 +134,8 @@ def call_text(
         whose += ", retry=0"  # the views are of the line as it was drawn
     if names == "write" and len(text) >= LONG:
         whose += ", straight=False"
-    asked = f"load_model({model!r}), {text!r}, bias={bias:g}, seed={seed}{whose}"
+    letters = "" if joined is None else f", joined={joined}"
+    asked = f"load_model({model!r}), {text!r}, bias={bias:g}, seed={seed}{letters}{whose}"
     if forks and not page:
         return _forked_call(text, asked, forks, [*before, *([f"prime = load_hand({hand!r})"] if hand else [])])
     first = ["from graves_nb.ink import Ink"] if prime is not None else []
@@ -172,7 +175,7 @@ PRESETS = Path("presets.json")  # names and presets, in the folder of the notebo
 
 def as_preset(
     preset: dict | str | Path,  # what it says; as JSON; or a file of that
-) -> dict:  # any of text, bias, seed, model, hand, prime, forks
+) -> dict:  # any of text, bias, seed, model, hand, prime, joined, forks
     "A preset, if it is one."
     if isinstance(preset, Path):
         preset = preset.read_text(encoding="utf-8")
@@ -231,12 +234,14 @@ def as_prime(name, value):
 
 RULES = dict(
     text=as_text, bias=partial(as_number, low=0, high=5), seed=lambda _, value: as_seed(value), model=as_text,
-    hand=lambda name, value: None if value is None else as_text(name, value), prime=as_prime, forks=partial(as_list, rule=as_fork),
+    hand=lambda name, value: None if value is None else as_text(name, value), prime=as_prime,
+    joined=lambda name, value: None if value is None else as_truth(name, value), forks=partial(as_list, rule=as_fork),
 )  # fmt: skip
 
 # %% ../nbs/67_studio.ipynb #67-010
 NO_HAND, PAD_HAND = "none: a hand of chance", "my own: the pad"
 LADDER = (0.0, 0.5, 1.0, 2.0, 4.0)  # biases that are shown
+LETTERS = {"as in the hand": None, "joined": True, "printed": False}
 
 
 def make_controls(
@@ -257,6 +262,7 @@ def make_controls(
     studio.ladder = InkChoice(description="how neat")
     studio.bias = field(widgets.FloatSlider, "bias", "150px", value=bias, min=0.0, max=5.0, step=0.1, continuous_update=False)
     studio.seed = field(widgets.BoundedIntText, "seed", "90px", value=seed, min=0, max=2**31 - 1)
+    studio.joined = field(widgets.Dropdown, "letters", "130px", options=dict(LETTERS))
     studio.model = field(widgets.Dropdown, "model", "120px", options=names, value=model)
     studio.model.layout.display = "none" if len(names) == 1 else ""
     studio.own = button("Write with my own hand", "show the pad", "pencil-square-o", widgets.ToggleButton, layout=dict(width="215px"))
@@ -312,7 +318,7 @@ def arranged(
     "All of it, from top to bottom; messages are next to the buttons that cause them."
     return [
         row(studio.text, studio.write_button, studio.stop_button, studio.another, studio.own), studio.message,
-        studio.hand, studio.pad_box, row(studio.ladder, studio.bias, studio.seed, studio.model),
+        studio.hand, studio.pad_box, row(studio.ladder, studio.bias, studio.seed, studio.joined, studio.model),
         studio.view, studio.code, row(studio.file, studio.save_button, studio.saved),
         row(studio.presets, studio.keep_button, studio.kept),
     ]  # fmt: skip
@@ -349,7 +355,7 @@ def connect(
     studio.pad.observe(lambda change: drawn_on_pad(studio, change), "strokes")
     studio.own.observe(lambda change: show_pad(studio, change["new"]), "value")
     studio.model.observe(lambda change: change_model(studio, change["new"]), "value")
-    for control in (studio.hand, studio.bias, studio.seed):
+    for control in (studio.hand, studio.bias, studio.seed, studio.joined):
         control.observe(lambda _: write_again(studio), "value")
     studio.ladder.observe(lambda change: chosen_bias(studio, change["new"]), "value")
     studio.view.observe(lambda change: studio.choose(change["new"]), "row")
@@ -372,7 +378,7 @@ def wish(studio):
 def controls_of(studio):
     "All that a line depends on."
     pad = (studio.pad.strokes, studio.pad_text.value) if studio.hand.value == PAD_HAND else None
-    return studio.text.value, studio.bias.value, studio.seed.value, studio.model.value, studio.hand.value, pad
+    return studio.text.value, studio.bias.value, studio.seed.value, studio.joined.value, studio.model.value, studio.hand.value, pad
 
 
 def typed(studio):
@@ -435,7 +441,8 @@ def went_on(studio, sample):
 
 def preset_of(studio):
     "What makes the line that is there, or that the controls say."
-    asked = studio._call or dict(text=studio.text.value, bias=studio.bias.value, seed=studio.seed.value, model=studio.model.value)
+    controls = dict(text=studio.text, bias=studio.bias, seed=studio.seed, joined=studio.joined, model=studio.model)
+    asked = studio._call or {name: control.value for name, control in controls.items()}
     found = {key: value for key, value in asked.items() if key != "prime" and value is not None}
     if prime := asked.get("prime"):
         found["prime"] = dict(text=prime.text, strokes=[np.round(stroke.astype(float), 1).tolist() for stroke in prime.strokes])
@@ -443,15 +450,15 @@ def preset_of(studio):
     return found | ({"forks": [[at, seed, None if drawn is None else np.asarray(drawn).tolist()] for at, seed, drawn in forks]} if forks else {})
 
 
-def set_controls(studio, text=None, bias=None, seed=None, model=None, hand=None, prime=None, **_):
-    "Have the controls say what a preset says; what it does not say stays, but for the hand."
+def set_controls(studio, text=None, bias=None, seed=None, model=None, hand=None, prime=None, joined=None, **_):
+    "Have the controls say what a preset says; what it does not say stays, but for the hand and its letters."
     names = [each["value"] for each in studio.hand.pictures]
     for name, value, known in (("model", model, studio.model.options), ("hand", hand, names)):
         if value is not None and value not in known:
             raise ValueError(f"there is no {name} {value!r}: choose from {', '.join(known)}")
     if prime is not None:
         studio.pad.text, studio.pad.strokes = prime["text"], [[[x, y, 0] for x, y in stroke] for stroke in prime["strokes"]]
-    studio.hand.value = PAD_HAND if prime is not None else hand or NO_HAND
+    studio.hand.value, studio.joined.value = PAD_HAND if prime is not None else hand or NO_HAND, joined
     for control, value in ((studio.text, text), (studio.bias, bias), (studio.seed, seed), (studio.model, model)):
         if value is not None:
             control.value = value
@@ -572,11 +579,11 @@ def show_reading(studio: View, prime: Ink) -> list[str]:
 def show_ladder(studio: View) -> None:
     "The first word of the text at several biases, once for each word, seed and hand."
     word = studio.samples[0].job.text.split()[0][:10] if studio.samples else ""
-    steps = word, studio.seed.value, studio.hand.value, studio.model.value
+    steps = word, studio.seed.value, studio.joined.value, studio.hand.value, studio.model.value
     if not word or steps == studio._steps:
         return
     studio._steps, seed, prime = steps, studio.seed.value, studio.samples[0].job.prime if studio.hand.value != NO_HAND else None
-    lines = stream(studio._model, [Job(word, seed, prime, bias, label=bias) for bias in LADDER])
+    lines = stream(studio._model, [Job(word, seed, prime, bias, studio.samples[0].job.joined, label=bias) for bias in LADDER])
     inks = {sample.job.label: sample.ink for sample in lines}
     studio.ladder.offer({f"{bias:g}": (f"bias {bias:g}", inks[bias]) for bias in LADDER}, 20)
     studio.ladder.value = f"{studio.bias.value:g}" if studio.bias.value in LADDER else ""
@@ -655,7 +662,7 @@ class Studio(View):
         self.stop(wait=True)
         self._leaves, self._asked = False, (controls_of(self), time.monotonic())
         self.message.tell()
-        asked = dict(text=self.text.value, bias=self.bias.value, seed=self.seed.value)
+        asked = dict(text=self.text.value, bias=self.bias.value, seed=self.seed.value, joined=self.joined.value)
         try:
             model, prime = load_model(self.model.value), chosen_prime(self.hand.value, self.pad.ink)
             jobs = lines_to_write(model, **asked, prime=prime)

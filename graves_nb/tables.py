@@ -40,6 +40,7 @@ BEFORE = {  # where a row begins
     "synthesis-decay": "synthesis-longer",
     "synthesis-decay-2": "synthesis-decay",
     "synthesis-decay-3": "synthesis-decay-2",
+    "synthesis-decay-4": "synthesis-decay-3",
 }
 ELSEWHERE = {2: ("wiki",), 3: ("unipen-prediction",), 4: ("unipen-synthesis",)}  # shipped models, of other data
 

@@ -200,15 +200,20 @@ def test_hello_world_within_three_seconds(site, browser):
 
 @pytest.mark.parametrize(
     ("text", "bias", "seed", "style"),
-    [("hello world", 1.5, 1, None), ("A line, number 2!", 0.5, 4294967295, None), ("in this hand", 1, 7, 2)],
+    [
+        ("hello world", 1.5, 1, None),
+        ("A line, number 2!", 0.5, 4294967295, None),
+        ("in this hand", 1, 7, 2),
+        ("joined", 1, 3, "joined"),
+    ],
 )
 def test_the_page_writes_the_line_that_python_writes(site, browser, python_writer, tmp_path, text, bias, seed, style):
     with tab(browser) as made:
         open_live(made, site)
-        write_in(made, text, bias=bias, seed=seed, style="" if style is None else style + 1)
+        write_in(made, text, bias=bias, seed=seed, style=style + 1 if isinstance(style, int) else style or "")
         ink = saved_ink(made, tmp_path)
-    hand = None if style is None else load_hand(list_hands()[style])
-    expected = python_writer.write(text, bias, seed, prime=hand)
+    hand = load_hand(list_hands()[style]) if isinstance(style, int) else None
+    expected = python_writer.write(text, bias, seed, prime=hand, joined=True if style == "joined" else None)
     assert ink.text == text and [len(s) for s in ink.strokes] == [len(s) for s in expected.strokes]
     for stroke, other in zip(from_zero(ink), from_zero(expected), strict=True):
         np.testing.assert_allclose(stroke, other, atol=0.02)

@@ -468,6 +468,34 @@ def test_one_wish_is_one_line_and_a_preset_brings_it_back(studio_page):
     made.get_by_role("alert").get_by_text("there is no hand 'left'").wait_for()
 
 
+def test_letters_are_joined_where_that_is_chosen(studio_page):
+    made = studio_page
+    letters, field = made.get_by_label("letters", exact=True), made.get_by_label("text", exact=True)
+    before = ask(made, "studio.preset")
+    for label, joined in (("joined", True), ("printed", False)):
+        letters.select_option(label)
+        until(made, f"studio.samples[0].job.joined is {joined} and not studio.write_button.disabled")
+        shown(made)
+        same_as_python(made)
+    kept = ask(made, "studio.preset")
+    assert kept["joined"] is False and "joined" not in before
+    letters.select_option("as in the hand")
+    until(made, "studio._call['joined'] is None and not studio.write_button.disabled")
+    field.fill("something else")
+    made.keyboard.press("Enter")
+    until(made, "studio.sample.ink.text == 'something else' and not studio.write_button.disabled")
+    name = made.get_by_label("preset", exact=True)
+    name.fill(json.dumps(kept | dict(joined=True)))
+    name.press("Enter")
+    until(
+        made,
+        "studio.samples[0].job.joined is True and studio.joined.value is True and not studio.write_button.disabled",
+    )
+    same_as_python(made)
+    letters.select_option("as in the hand")
+    until(made, "studio._call['joined'] is None and not studio.write_button.disabled")
+
+
 def test_one_s_own_hand_in_a_browser(studio_page):
     made = studio_page
     made.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")

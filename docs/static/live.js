@@ -86,12 +86,13 @@ class Writer {
     return [...text.normalize("NFC")].map((c) => (symbols.includes(c) ? c : foldings[c] ?? c)).join("").trim();
   }
 
-  /** The characters of a text as numbers. */
-  encode(text) {
+  /** The characters of a text as numbers; letters of joined writing have others. */
+  encode(text, joined = false) {
     const unknown = [...new Set(text)].filter((c) => !this.about.symbols.includes(c));
     if (!text.trim()) throw new Error("There is nothing to write: type a few words.");
     if (unknown.length) throw new Error(`The network does not know ${unknown.join(" ")} : it writes ASCII and accents.`);
-    return [...text].map((c) => this.about.symbols.indexOf(c));
+    const { symbols, letters, joined: curves } = this.about;
+    return [...text].map((c) => (joined && curves.includes(c) ? letters - curves.length + curves.indexOf(c) : symbols.indexOf(c)));
   }
 
   tensor(values, ...shape) {
@@ -100,13 +101,13 @@ class Writer {
 
   /** What the first step is given. */
   start(index) {
-    const { layers, cells, window, symbols } = this.about;
-    const rows = new Float32Array(index.length * symbols.length);
-    index.forEach((c, u) => (rows[u * symbols.length + c] = 1));
+    const { layers, cells, window, letters } = this.about;
+    const rows = new Float32Array(index.length * letters);
+    index.forEach((c, u) => (rows[u * letters + c] = 1));
     const zeros = (...shape) => this.tensor(new Float32Array(shape.reduce((a, b) => a * b)), ...shape);
     return {
       x: zeros(1, 3), h: zeros(layers, 1, cells), c: zeros(layers, 1, cells), kappa: zeros(1, window),
-      w: zeros(1, symbols.length), text: new this.ort.Tensor("float32", rows, [index.length, symbols.length]),
+      w: zeros(1, letters), text: new this.ort.Tensor("float32", rows, [index.length, letters]),
     };
   }
 
@@ -118,11 +119,11 @@ class Writer {
   }
 
   /** A line, point by point: {x, y, end, phi} in letter widths, phi over the characters of `text`. */
-  async *write(text, { bias = 0.5, seed = 0, style = null } = {}) {
+  async *write(text, { bias = 0.5, seed = 0, style = null, joined = false } = {}) {
     const { mean, std, styles } = this.about;
     const hand = style === null ? null : styles[style];
     const before = hand ? hand.text + " " : "";
-    const inputs = this.start([...(hand ? this.encode(before) : []), ...this.encode(text)]);
+    const inputs = this.start(hand ? this.encode(before + text, hand.joined) : this.encode(text, joined));
     if (hand) {
       for (const offset of hand.offsets) {
         await this.step(inputs);
@@ -432,7 +433,8 @@ class Page {
     const seed = Number(this.part("seed").value);
     if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) throw new Error("A seed is a whole number from 0 to 4294967295.");
     const style = this.part("style").value;
-    return { seed, bias: Number(this.part("bias").value), style: style ? Number(style) - 1 : null };
+    const joined = style === "joined";
+    return { seed, bias: Number(this.part("bias").value), style: style && !joined ? Number(style) - 1 : null, joined };
   }
 
   /** Write what the page is set to; a line that is being written is ended first. */
