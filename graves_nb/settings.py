@@ -108,14 +108,14 @@ def untrained_ink_model(
             raise ValueError(
                 f"cannot start from {recipe.init_from}: its alphabet is not that of {recipe.name}; replace(recipe, alphabet=...)"
             ) from error
-    lines = usable_inks(recipe.data, collection.split(collection.train_split), alphabet)
+    lines = collection.split(collection.train_split)
     if older is None:
-        scaler = OffsetScaler.fit([ink.offsets() for ink in lines])
+        scaler = OffsetScaler.fit([ink.offsets() for ink in usable_inks(recipe.data, lines, alphabet)])
     torch.manual_seed(recipe.train.seed)
     network = KINDS["prediction" if alphabet is None else "synthesis"][0](recipe.network)
     info = {"recipe": recipe.name, "points_per_char": collection.pace()}
     if alphabet is not None and alphabet.joined:
-        info["joined"] = sum(map(is_joined, lines)) / max(len(lines), 1)  # share of those lines
+        info["joined"] = sum(map(is_joined, lines)) / max(len(lines), 1)  # share of people's lines
     model = InkModel(network, alphabet, scaler if older is None else older.scaler, info)
     if older is not None:
         transfer(older, network)

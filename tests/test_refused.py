@@ -66,6 +66,7 @@ def forge(path, model, meta=None, **changes):
             "points_per_char of its info is a finite number from 1 to 1000, got the text",
         ),
         (dict(info={"points_per_char": 0}), "points_per_char of its info"),
+        (dict(info={"joined": 2}), "joined of its info is a finite number from 0 to 1"),
         (
             dict(scaler={"mean": [0, "x"], "std": [1, 1]}),
             "item 2 of mean of a scaler is a finite number, got the text 'x'",
