@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PRINTABLE', 'MARK', 'BROAD', 'POINTS_PER_CHARACTER', 'LONG', 'JOINED', 'trim_dwell', 'despike', 'width_of', 'ink_of',
-           'weigh', 'slope_of', 'spread', 'straighten', 'growth_of', 'even', 'is_joined', 'Hand', 'measure_hand',
-           'rescale', 'line_starts', 'Rules', 'fault_of_ink']
+           'weigh', 'slope_of', 'spread', 'straighten', 'growth_of', 'even', 'is_joined', 'is_prose', 'Hand',
+           'measure_hand', 'rescale', 'line_starts', 'Rules', 'fault_of_ink']
 
 # %% ../nbs/12_hands.ipynb #22580165
 import unicodedata
@@ -176,6 +176,14 @@ def is_joined(
     "Whether the letters of a line are joined: two or more, and fewer than `JOINED` pen lifts for each character that is not a blank."
     characters = sum(not c.isspace() for c in ink.text)
     return characters > 1 and len(ink.strokes) - 1 < JOINED * characters
+
+# %% ../nbs/12_hands.ipynb #2ec2bc4d
+def is_prose(
+    text: str,  # any
+) -> bool:
+    "Whether a text is of words as in a sentence: small letters for the most part, with blanks and the punctuation of sentences, and nothing else."
+    letters = sum(map(str.islower, text))
+    return 2 * letters > len(text.replace(" ", "")) and all(c.isalpha() or c in " .,;:!?'\"()-" for c in text)
 
 # %% ../nbs/12_hands.ipynb #08f49674
 @dataclass(frozen=True)

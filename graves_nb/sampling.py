@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['STOPS', 'JOINING', 'WIDEST', 'MOST', 'SPARE', 'FEWEST', 'HIGHEST', 'Job', 'Settings', 'text_to_write', 'adapt_ink',
-           'prime_offsets', 'fault_of_prime', 'wants_joined', 'prepare_line', 'take_rows', 'null_first', 'Trace',
-           'LineTrouble', 'Sample', 'sample_of', 'Partial', 'stream', 'write_samples', 'straightened', 'write',
-           'trace_ink', 'sample_ink', 'Choice', 'stream_text', 'sample_text']
+           'prime_offsets', 'fault_of_prime', 'wants_joined', 'chance_of_joining', 'prepare_line', 'take_rows',
+           'null_first', 'Trace', 'LineTrouble', 'Sample', 'sample_of', 'Partial', 'stream', 'write_samples',
+           'straightened', 'write', 'trace_ink', 'sample_ink', 'Choice', 'stream_text', 'sample_text']
 
 # %% ../nbs/50_sampling.ipynb #31-002
 import codecs
 import copy
+import math
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,7 +29,7 @@ from .contracts import find_backend, map_state
 from .corpus import END, NULL
 from .drawing import draw_points, drawing_backend, lines_apart
 from .endings import Ending, Line
-from .hands import LONG, POINTS_PER_CHARACTER, Hand, even, ink_of, is_joined, measure_hand, rescale, spread, straighten, weigh, width_of
+from .hands import LONG, POINTS_PER_CHARACTER, Hand, even, ink_of, is_joined, is_prose, measure_hand, rescale, spread, straighten, weigh, width_of
 from .ink import MOST_POINTS, Ink, measurable
 from .model import InkModel, TextModel
 
@@ -64,7 +65,7 @@ class Settings:
     growing: bool = False  # whether `stream` also shows lines on the way
     fold: bool = True  # whether what the alphabet lacks is replaced where it can be, as an accent or a curly quote
     reprime: int = 0  # words after which a line reads its prime again, so that its hand lasts; 0 reads it once, as in the paper
-    joined: bool | None = None  # whether letters are joined; None is as in the prime, or without one as the seed has it, of so many lines as people join
+    joined: bool | None = None  # whether letters are joined; None is as in the prime, and without one as the seed has it: of so many sentences as people join
     together: int = 48  # how many lines are drawn at a time
 
     def __post_init__(self):
@@ -155,7 +156,17 @@ def wants_joined(
         raise ValueError("the model has no characters for joined writing: leave joined out, or show it a joined hand as prime")
     if asked is not None or job.prime is not None:
         return is_joined(job.prime) if asked is None else bool(asked)
-    return bool(model.alphabet.joined) and np.random.default_rng([job.seed % 2**64, JOINING]).random() < model.info.get("joined", 0.0)
+    return np.random.default_rng([job.seed % 2**64, JOINING]).random() < chance_of_joining(model, job.text, job.bias)
+
+
+def chance_of_joining(
+    model: InkModel,
+    text: str,
+    bias: float,
+) -> float:
+    "How many of such lines are joined: as many as of people's, or fewer with a bias, as the less likely Gaussians are (62)."
+    share = model.info.get("joined", 0.0) if model.alphabet.joined and is_prose(text) else 0.0
+    return share if share in (0, 1) else float(torch.sigmoid(torch.tensor((1 + bias) * math.log(share / (1 - share)))))
 
 
 MOST, SPARE = 2.0, 15  # times the usual points that a line has at most, and a few more; of people's lines three in a thousand have more

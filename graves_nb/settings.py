@@ -18,7 +18,7 @@ from .collections import Collection, collection_classes, open_collection
 from .compose import compose_lines, joined_words
 from .corpus import HutterPrize, PennTreebank, Symbols, TextFile, Vocabulary
 from .glyphs import ACCENTED, LETTERS, spell_lines
-from .hands import is_joined
+from .hands import is_joined, is_prose
 from .ink import Ink, OffsetScaler
 from .model import KINDS, InkModel, Model, TextModel, transfer, widen
 from .prediction import PredictionConfig
@@ -115,7 +115,8 @@ def untrained_ink_model(
     network = KINDS["prediction" if alphabet is None else "synthesis"][0](recipe.network)
     info = {"recipe": recipe.name, "points_per_char": collection.pace()}
     if alphabet is not None and alphabet.joined:
-        info["joined"] = sum(map(is_joined, lines)) / max(len(lines), 1)  # share of people's lines
+        sentences = [ink for ink in lines if is_prose(ink.text)]
+        info["joined"] = sum(map(is_joined, sentences)) / max(len(sentences), 1)  # share of people's sentences
     model = InkModel(network, alphabet, scaler if older is None else older.scaler, info)
     if older is not None:
         transfer(older, network)

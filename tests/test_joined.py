@@ -18,7 +18,17 @@ from graves_nb.letter import write_letter
 from graves_nb.model import InkModel, widen
 from graves_nb.page import choose_hand, write_page
 from graves_nb.pretrained import list_hands, load_hand, load_model
-from graves_nb.sampling import Job, Settings, next_seed, prepare_line, stream, trace_ink, write, write_samples
+from graves_nb.sampling import (
+    Job,
+    Settings,
+    chance_of_joining,
+    next_seed,
+    prepare_line,
+    stream,
+    trace_ink,
+    write,
+    write_samples,
+)
 from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
 
 pytestmark = pytest.mark.filterwarnings("ignore::graves_nb.sampling.LineTrouble")
@@ -58,18 +68,30 @@ def test_letters_are_joined_to_the_end_of_a_line_where_that_is_wanted(shipped):
 
 
 def test_as_many_lines_are_joined_as_people_join(shipped):
-    assert share(shipped) == pytest.approx(shipped.info["joined"], abs=0.12)
-    assert share(shipped) >= 0.1
+    seeds, asked = range(200), Settings(bias=0.5)
+    chosen = [prepare_line(shipped, Job(TEXTS[0], seed), asked).job.joined for seed in seeds[:48]]
+    found = [is_joined(ink) for ink in write(shipped, [TEXTS[0]] * 48, bias=0.5, seed=0)]
+    assert np.mean([a == b for a, b in zip(chosen, found, strict=True)]) > 0.85 and 0 < sum(found) < 24
+
+
+@given(share=st.floats(0, 1), bias=st.floats(0, 100))
+def test_the_chance_follows_the_bias_as_a_gaussian_of_the_mixture_does(share, bias):
+    model, weights = small(LATIN, joined=share), torch.tensor([share, 1 - share], dtype=torch.float64)
+    expected = torch.softmax((1 + bias) * weights.log(), 0)[0].item()
+    assert chance_of_joining(model, "some words", bias) == pytest.approx(expected, abs=1e-5)
+    for text in ("SOME WORDS", "some@words.org", "7 words"):
+        assert chance_of_joining(model, text, bias) == 0
 
 
 # ---------------------------------------------------------------- who decides
 
 
 def test_the_seed_decides_in_any_company_and_again_where_a_line_is_tried_again(shipped):
-    chance = shipped.info["joined"]
-    found = [prepare_line(shipped, Job("some words", seed)).job.joined for seed in range(400)]
-    assert abs(np.mean(found) - chance) < 4 * (chance * (1 - chance) / 400) ** 0.5
-    assert found == [prepare_line(shipped, Job("others", seed), Settings(bias=2)).job.joined for seed in range(400)]
+    for bias in (0.0, 1.0):
+        chance, asked = chance_of_joining(shipped, "some words", bias), Settings(bias=bias)
+        found = [prepare_line(shipped, Job("some words", seed), asked).job.joined for seed in range(400)]
+        assert abs(np.mean(found) - chance) < 4 * (chance * (1 - chance) / 400) ** 0.5
+        assert found == [prepare_line(shipped, Job("others", seed), asked).job.joined for seed in range(400)]
     first = prepare_line(shipped, Job("some words", found.index(True))).job
     assert prepare_line(shipped, replace(first, seed=next_seed(first.seed))).job.joined is True
 
