@@ -17,7 +17,7 @@ from .contracts import config_dict
 from .corpus import Symbols
 from .dynamic import Dynamic
 from .evaluation import choose_rate, digest, evaluate
-from .model import Model, mean_model
+from .model import Model
 from .pretrained import load_model
 from .rows import PAPER_ROWS, PAPER_TEXT, RECIPES  # noqa: F401 - the first two for who asks here
 from .settings import InkData, Recipe, Reported, TextData, configure, settings  # noqa: F401 - the same
@@ -68,14 +68,6 @@ def model_to_resume(
     check_same(recipe, model, out)
     return model
 
-# %% ../nbs/49_recipes.ipynb #05b891ab
-def model_to_begin_with(
-    init_from: str,  # a name, a file or a folder, or several with commas between
-) -> Model:
-    "The model whose weights a run begins with: of several their mean."
-    names = [init_from] if Path(init_from).exists() else [name.strip() for name in init_from.split(",")]
-    return mean_model([load_model(name) for name in names]) if len(names) > 1 else load_model(names[0])
-
 # %% ../nbs/49_recipes.ipynb #85a7fabd
 def prepare(
     recipe: Recipe,  # what to train
@@ -86,7 +78,7 @@ def prepare(
 ) -> Trainer:
     "The trainer of a recipe: data opened, model made, or taken from where it stands."
     own = model_to_resume(recipe, Path(out)) if resume else None
-    older = model_to_begin_with(recipe.init_from) if recipe.init_from and not resume else None
+    older = load_model(recipe.init_from) if recipe.init_from and not resume else None
     collection = recipe.data.open(data, symbols_of(own or older if recipe.data.kind == "text" else own) or recipe.alphabet)
     model = recipe.data.model(recipe, collection, older) if own is None else own
     trainer = Trainer(model, recipe.data.task(recipe, collection), out, recipe.train, report)

@@ -85,7 +85,7 @@ def beyond(
     recipe: Recipe,  # without noise, with the paper's settings
     how: str,  # the end of its name: in what it differs
     points: int,  # of training
-    after: str = "fast",  # the end of the name of the row whose weights it begins with, or of several with commas between
+    after: str = "fast",  # the end of the name of the row whose weights it begins with
     max_points: int = 0,  # of a line that is trained on; 0 is as many as in `faster`
     **settings,  # of training, that are not those of `faster`
 ) -> Recipe:
@@ -93,8 +93,7 @@ def beyond(
     fast, label = faster(recipe), recipe.reported.row.removesuffix(", none")
     train = replace(fast.train, points=points, average=0.998, validate_points=2_000_000, **settings)
     besides = " and dropout" * (train.dropout > 0) + " and weight decay" * (train.weight_decay > 0)
-    begun = ",".join(f"{recipe.name}-{each}" for each in after.split(","))
-    about = f"{recipe.about}; on with the mean of the weights{besides}; set init_from to a run of {begun}"
+    about = f"{recipe.about}; on with the mean of the weights{besides}; set init_from to a run of {recipe.name}-{after}"
     data = replace(fast.data, max_points=max_points or fast.data.max_points)
     return replace(fast, name=f"{recipe.name}-{how}", about=about, train=train, data=data, reported=Reported(f"{label}, {how}"))
 
@@ -271,7 +270,6 @@ _slowly = dict(learning_rate=0.01, adam_learning_rate=1e-3, decay_fraction=1.0)
 _hiding = dict(learning_rate=0.015, adam_learning_rate=1.5e-3, decay_fraction=0.9, vary=0.15, dropout=0.1)
 _anew = dict(learning_rate=0.02, adam_learning_rate=2e-3, decay_fraction=0.8)
 _again = dict(learning_rate=0.015, adam_learning_rate=1.5e-3, weight_decay=0.1)
-_last = dict(learning_rate=0.003, adam_learning_rate=3e-4, weight_decay=0.1, decay_fraction=1.0, vary=0.2)
 BEYOND = [
     beyond(PAPER_ROWS[1], "longer", 36_000_000, **_anew),
     beyond(PAPER_ROWS[1], "decay", 20_000_000, "longer", 2000, **_again, decay_fraction=0.95, vary=0.15),
@@ -281,7 +279,6 @@ BEYOND = [
     beyond(PAPER_ROWS[3], "decay-2", 40_000_000, "decay", **_again, decay_fraction=0.9, vary=0.15),
     beyond(PAPER_ROWS[3], "decay-3", 38_000_000, "decay-2", 2000, **_again, decay_fraction=0.95, vary=0.2),
     beyond(PAPER_ROWS[3], "decay-4", 30_000_000, "decay-3", 2000, **_again, decay_fraction=0.95, vary=0.2),
-    beyond(PAPER_ROWS[3], "mean", 6_000_000, "decay-2,decay-3,decay-4", 2000, **_last),
 ]
 INK_RECIPES = {r.name: r for r in [*PAPER_ROWS, *map(faster, PAPER_ROWS), *BEYOND, *SHIPPED, OWN_HAND]}
 TEXT_RECIPES = {r.name: r for r in [*PAPER_TEXT, *map(faster_text, PAPER_TEXT), *SHIPPED_TEXT, *ANY_TEXT]}

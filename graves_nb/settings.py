@@ -348,7 +348,7 @@ class Recipe:
     network: SynthesisConfig | PredictionConfig  # sizes; how many inputs it has for characters follows from the alphabet
     train: TrainConfig  # how it is trained
     reported: Reported | None = None  # the paper's figures
-    init_from: str = ""  # a model, a model file or a run's folder whose weights to begin with, or several with commas between, for their mean; none if empty
+    init_from: str = ""  # a model, a model file or a run's folder whose weights to begin with; none if empty
     alphabet: Alphabet | Vocabulary | None = None  # its characters; of text its symbols, None where the data say which there are
     data: InkData | TextData = InkData()  # what it is trained on
 

@@ -27,7 +27,7 @@ TABLES = {
     3: "handwriting prediction, IAM-OnDB's validation set: nats a line, squared error a point",
     4: "handwriting synthesis, IAM-OnDB's validation set: nats a line, squared error a point",
 }
-BEFORE = {  # where a row begins; of several, with commas between, at the mean of their weights
+BEFORE = {  # where a row begins
     "penn-char-noise": "penn-char",
     "penn-char-adaptive": "penn-char-noise",
     "penn-word-noise": "penn-word",
@@ -41,7 +41,6 @@ BEFORE = {  # where a row begins; of several, with commas between, at the mean o
     "synthesis-decay-2": "synthesis-decay",
     "synthesis-decay-3": "synthesis-decay-2",
     "synthesis-decay-4": "synthesis-decay-3",
-    "synthesis-mean": "synthesis-decay-2,synthesis-decay-3,synthesis-decay-4",
 }
 ELSEWHERE = {2: ("wiki",), 3: ("unipen-prediction",), 4: ("unipen-synthesis",)}  # shipped models, of other data
 
@@ -245,7 +244,7 @@ def run_table(
         if paper and row in BEYOND:
             continue
         name, before = row.name if paper else quick_name(row), BEFORE.get(row.name)
-        begin = {"init_from": ",".join(str(Path(out) / begun_with(each, paper)) for each in before.split(","))} if before else {}
+        begin = {"init_from": str(Path(out) / begun_with(before, paper))} if before else {}
         recipe = configure(find_recipe(name), {**changes, **begin})
         place, why = find_data(recipe, data)
         if place is None:

@@ -9,7 +9,6 @@ import torch
 
 from graves_nb.model import InkModel
 from graves_nb.prediction import PredictionConfig
-from graves_nb.pretrained import load_model
 from graves_nb.recipes import PAPER_ROWS, RECIPES, configure, describe, find_recipe, prepare
 from graves_nb.rows import TEXT_RECIPES
 from graves_nb.settings import make_stages
@@ -76,24 +75,6 @@ def test_beginning_with_older_weights_takes_their_scale_too(tmp_path, unipen_fol
     resumed = prepare(replace(recipe, init_from="nowhere"), unipen_folder, tmp_path / "second", quiet, resume=True)
     assert resumed.model.scaler == first.model.scaler
     assert all(map(torch.equal, second.model.network.parameters(), resumed.model.network.parameters()))
-
-
-def test_several_older_models_are_begun_with_at_their_mean(tmp_path, unipen_folder):
-    first = prepare(small("synthesis-fast"), unipen_folder, tmp_path / "a", quiet)
-    first.fit()
-    second = prepare(small("synthesis-fast", init_from=str(tmp_path / "a")), unipen_folder, tmp_path / "b", quiet)
-    second.fit()
-    runs = [load_model(tmp_path / name) for name in "ab"]
-    begun = small("synthesis-fast", init_from=f"{tmp_path / 'a'}, {tmp_path / 'b'}")
-    third = prepare(begun, unipen_folder, tmp_path / "c", quiet).model
-    for own, *theirs in zip(*(model.network.parameters() for model in (third, *runs)), strict=True):
-        torch.testing.assert_close(own, sum(theirs) / 2)
-    assert not torch.equal(*(model.network.output.weight for model in runs))
-    (tmp_path / "a").rename(tmp_path / "a,b")  # a folder whose name has a comma is one run
-    alone = prepare(replace(begun, init_from=str(tmp_path / "a,b")), unipen_folder, tmp_path / "d", quiet).model
-    assert torch.equal(alone.network.output.weight, runs[0].network.output.weight)
-    with pytest.raises(FileNotFoundError, match="no model"):
-        prepare(replace(begun, init_from=f"{tmp_path / 'b'},nothing"), unipen_folder, tmp_path / "e")
 
 
 def test_beginning_with_what_does_not_fit_is_told(tmp_path, unipen_folder):
