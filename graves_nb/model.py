@@ -335,17 +335,21 @@ def widen(
 @torch.no_grad()
 def stress_joined(
     source: InkModel,  # a synthesis model whose alphabet has joined characters
-    strength: float,  # how far they are from the printed ones: 1 as it was trained, 0 no difference
+    strength: float | Sequence[float],  # how far they are from the printed ones, in each layer or in all: 1 as it was trained, 0 no difference
 ) -> InkModel:  # a new model
     "A model that tells joined letters from printed ones more strongly, or less."
-    alphabet, strength = source.alphabet, as_number("strength", strength, low=0, high=100)
+    alphabet, layers = source.alphabet, len(source.network.layers)
     if alphabet is None or not alphabet.joined:
         raise ValueError("the model has no characters for joined writing: widen it to an alphabet that has them, and train it")
+    given = list(strength) if isinstance(strength, Sequence) else [strength] * layers
+    strengths = as_list("strength", given, partial(as_number, low=0, high=100))
+    if len(strengths) != layers:
+        raise ValueError(f"strength is one number, or one for each of the {layers} layers, got {len(strengths)}")
     printed, first = [alphabet.symbols.find(c) for c in alphabet.joined], len(alphabet) - len(alphabet.joined)
 
     def columns(name, text):
         plain = text[:, printed]
-        return torch.cat([text[:, :first], plain + strength * (text[:, first:] - plain)], dim=1)
+        return torch.cat([text[:, :first], plain + strengths[int(name.split(".")[1])] * (text[:, first:] - plain)], dim=1)
 
     new = copy.deepcopy(source)
     new.network.load_state_dict(_with_text(source, columns))

@@ -3,7 +3,8 @@
     python tools/kinds.py --model unipen-synthesis --json docs/legibility/kinds.json --sheet kinds.png
 
 The lines are made from the word lists below by a fixed seed, so that two models write the same ones. Each is written
-with two seeds and read by the recogniser of `legibility.py`; case and spaces do not count, everything else does.
+with two seeds, as `graves write` writes it, and read by the recogniser of `legibility.py`; case and spaces do not
+count, everything else does.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from legibility import (
 )
 
 from graves_nb.pretrained import load_model
-from graves_nb.sampling import write_samples
+from graves_nb.sampling import write
 
 SEEDS = (0, 1000)
 FIRST = "Anna Ben Clara David Eva Frank Grace Hugo Iris Jack Kate Leo Maria Noah Olga Paul Rosa Sam Tina".split()
@@ -146,8 +147,7 @@ def measure(model, kind: str, read, options: argparse.Namespace) -> tuple[dict, 
     "How well a kind is read; the lines and their readings."
     texts, inks = texts_of(kind, options.count), []
     for seed in SEEDS:
-        samples = write_samples(model, texts, bias=options.bias, seed=seed, max_points_per_char=POINTS_PER_CHAR)
-        inks += [s.ink for s in samples]
+        inks += write(model, texts, bias=options.bias, seed=seed, max_points_per_char=POINTS_PER_CHAR)
     readings = read_all(inks, read, kind)
     figures = figures_of(readings)
     print("{:18s} {:.3f} ({:.3f} to {:.3f})".format(kind, figures["error_rate"], *figures["interval"]), flush=True)
