@@ -46,8 +46,8 @@ class Job:
     seed: int = 0  # same seed, same ink
     prime: Ink | None = None  # ink with its text: whose hand to write in (sec. 5.5)
     bias: float | None = None  # of this line; None is what the settings say
-    joined: bool | None = None  # whether its letters are joined; None is what the settings say
     label: object = None  # by which whoever asks knows it: it comes back with the line
+    joined: bool | None = None  # whether its letters are joined; None is what the settings say
 
 # %% ../nbs/50_sampling.ipynb #4e67c225
 STOPS = ("finish", "paper")  # how a line ends: with its last letter complete, or as in the paper (sec. 5.3)
@@ -154,8 +154,10 @@ def wants_joined(
     asked = settings.joined if job.joined is None else job.joined
     if asked and not model.alphabet.joined:
         raise ValueError("the model has no characters for joined writing: leave joined out, or show it a joined hand as prime")
-    if asked is not None or job.prime is not None:
-        return is_joined(job.prime) if asked is None else bool(asked)
+    if asked is not None:
+        return bool(asked)
+    if job.prime is not None:
+        return bool(model.alphabet.joined) and is_joined(job.prime)
     return np.random.default_rng([job.seed % 2**64, JOINING]).random() < chance_of_joining(model, job.text, job.bias)
 
 

@@ -74,7 +74,7 @@ def lines_to_write(
         prepare_line(model, Job(line, seed, prime), Settings(bias=bias, joined=joined))
     if prime is None and len(lines) > 1:
         prime = choose_hand(model, " ".join(lines), bias, seed, joined)
-    return [Job(line, seed + i, prime, bias, joined, label=i) for i, line in enumerate(lines)]
+    return [Job(line, seed + i, prime, bias, label=i, joined=joined) for i, line in enumerate(lines)]
 
 
 def page_of(
@@ -583,7 +583,8 @@ def show_ladder(studio: View) -> None:
     if not word or steps == studio._steps:
         return
     studio._steps, seed, prime = steps, studio.seed.value, studio.samples[0].job.prime if studio.hand.value != NO_HAND else None
-    lines = stream(studio._model, [Job(word, seed, prime, bias, studio.samples[0].job.joined, label=bias) for bias in LADDER])
+    joined = studio.samples[0].job.joined
+    lines = stream(studio._model, [Job(word, seed, prime, bias, label=bias, joined=joined) for bias in LADDER])
     inks = {sample.job.label: sample.ink for sample in lines}
     studio.ladder.offer({f"{bias:g}": (f"bias {bias:g}", inks[bias]) for bias in LADDER}, 20)
     studio.ladder.value = f"{studio.bias.value:g}" if studio.bias.value in LADDER else ""

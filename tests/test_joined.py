@@ -147,6 +147,8 @@ def test_a_model_without_such_letters_says_so_and_writes_as_ever():
         with pytest.raises(ValueError, match="no characters for joined writing"):
             write(model, "abc", joined=True)
         write(model, "abc", joined=False, retry=0)
+        curly = Ink.from_strokes([[[i / 10, -(i % 2)] for i in range(90)]], "abcabcabc")
+        assert is_joined(curly) and prepare_line(model, Job("abc", 0, curly)).job.joined is False
 
 
 @pytest.mark.parametrize("wrong", ["yes", 0.5, 2, "False"])

@@ -35,11 +35,11 @@ def test_without_a_prime_a_seed_is_a_hand(monkeypatch):
     import graves_nb.page as page
 
     calls, write = [], page.write
-    monkeypatch.setattr(page, "write", lambda *args: calls.append(args) or write(*args))
+    monkeypatch.setattr(page, "write", lambda *args, **how: calls.append((*args, how)) or write(*args, **how))
     model, text = load_model(), "one hand\nfor all\nof it"
     first = write_page(model, text, bias=1, seed=3)
     (hand_call, lines_call) = calls
-    assert hand_call[1:] == ("one hand for all of it", 1, 3)
+    assert hand_call[1:] == ("one hand for all of it", 1, 3, dict(joined=None))
     assert lines_call[1] == ["one hand", "for all", "of it"] and lines_call[4].text == "one hand for all of it"
     again, given = write_page(model, text, bias=1, seed=3), choose_hand(model, text, 1, 3)
     primed = write_page(model, text, bias=1, seed=3, prime=given)
