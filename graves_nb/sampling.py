@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['STOPS', 'JOINING', 'WIDEST', 'MOST', 'SPARE', 'FEWEST', 'HIGHEST', 'Job', 'Settings', 'text_to_write', 'adapt_ink',
-           'prime_offsets', 'fault_of_prime', 'wants_joined', 'chance_of_joining', 'prepare_line', 'take_rows',
-           'null_first', 'Trace', 'LineTrouble', 'Sample', 'sample_of', 'Partial', 'stream', 'write_samples',
-           'straightened', 'write', 'trace_ink', 'sample_ink', 'Choice', 'stream_text', 'sample_text']
+           'prime_offsets', 'fault_of_prime', 'chance_of_joining', 'prepare_line', 'take_rows', 'null_first', 'Trace',
+           'LineTrouble', 'Sample', 'sample_of', 'Partial', 'stream', 'write_samples', 'straightened', 'write',
+           'trace_ink', 'sample_ink', 'Choice', 'stream_text', 'sample_text']
 
 # %% ../nbs/50_sampling.ipynb #31-002
 import codecs
@@ -145,11 +145,7 @@ def fault_of_prime(
     return f"the text of its prime, {prime.text!r}, seems not to be what the ink shows: its letters would be {ratio:.1f} times as wide as usual"
 
 # %% ../nbs/50_sampling.ipynb #d53af7c1
-def wants_joined(
-    model: InkModel,
-    job: Job,  # its text and its seed checked
-    settings: Settings,
-) -> bool:
+def _wants_joined(model, job, settings):
     "Whether the letters of a line are to be joined: as asked, as in its prime, or as its seed has it."
     asked = settings.joined if job.joined is None else job.joined
     if asked and not model.alphabet.joined:
@@ -162,11 +158,11 @@ def wants_joined(
 
 
 def chance_of_joining(
-    model: InkModel,
-    text: str,
-    bias: float,
-) -> float:
-    "How many of such lines are joined: as many as of people's, or fewer with a bias, as the less likely Gaussians are (62)."
+    model: InkModel,  # a synthesis model
+    text: str,  # of a line without a prime
+    bias: float = 0.5,  # at which it is written
+) -> float:  # from 0 to 1
+    "How many of such lines are joined: as many as of people's sentences, fewer or more with a bias, as a Gaussian of the mixture is (62); none of other texts."
     share = model.info.get("joined", 0.0) if model.alphabet.joined and is_prose(text) else 0.0
     return share if share in (0, 1) else float(torch.sigmoid(torch.tensor((1 + bias) * math.log(share / (1 - share)))))
 
@@ -186,7 +182,7 @@ def prepare_line(
     job = replace(job, text=text, seed=as_seed(job.seed), bias=bias)
     if job.prime is not None and offsets is None:
         offsets = prime_offsets(model, job.prime)
-    job = replace(job, joined=wants_joined(model, job, settings))
+    job = replace(job, joined=_wants_joined(model, job, settings))
     index = model.alphabet.encode(text, job.joined)
     if job.prime is not None:
         read = text_to_write(model, job.prime.text, settings.fold) + " "
