@@ -19,7 +19,7 @@ from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
 from graves_nb.tasks import InkTask, Stage
 from graves_nb.training import TrainConfig, Trainer
 model = load_model()
-(sample,) = write_samples(model, ["watch it think"], bias=1, seed=4, trace=True)"""
+(sample,) = write_samples(model, ["watch it think"], bias=1, seed=2, trace=True)"""
 TRAINED = """torch.manual_seed(0)
 texts = ["hello", "yellow", "jelly", "holly", "low hello", "only he", "why", "hole", "lowly", "ho ho"]
 inks = write(model, texts, bias=1.5, seed=1)
@@ -29,7 +29,7 @@ small = InkModel(small, model.alphabet, model.scaler)
 x = w.TrainingMonitor(Trainer(small, InkTask([Stage(inks)], inks[:3]), "run", config), "hello")
 x.start(); x._thread.join(); x.show_line(); x"""
 SHOWN = dict(
-    studio="x = w.Studio(text='watch it think', seed=4); x.write(wait=True); x.view.at = 180; x",
+    studio="x = w.Studio(text='watch it think', seed=2); x.write(wait=True); x.view.at = 180; x",
     pad="x = w.InkPad(model); x.load(sample.ink); x",
     player="x = w.StrokePlayer(sample.ink); x.position = 150; x",
     mixture="x = w.MixtureExplorer(model, sample.ink, sample.trace); x.at = 128; x",
