@@ -262,7 +262,7 @@ def test_the_letters_light_up_one_after_the_other(site, browser):
                 if (lit >= 0 && lit !== window.seen.at(-1)) window.seen.push(lit);
             }).observe(document.querySelector('.letters'), { attributes: true, subtree: true });
         }""")
-        write_in(made, "abcdefgh", bias=2, seed=1)
+        write_in(made, "abcdefgh", bias=2, seed=0)
         seen = made.evaluate("window.seen")
     first_seen = list(dict.fromkeys(seen))
     assert first_seen == sorted(first_seen) and len(first_seen) > 5
