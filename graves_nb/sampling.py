@@ -78,7 +78,7 @@ class Settings:
             raise ValueError("reprime writes the words of a line side by side, so that it goes with neither trace nor growing")
         if self.stop not in STOPS:
             raise ValueError(f"stop is {' or '.join(map(repr, STOPS))}, got {shown_value(self.stop)}")
-        if self.joined not in (None, True, False):
+        if not (self.joined is None or isinstance(self.joined, bool | np.bool_)):
             raise ValueError(f"joined is True, False or None, got {shown_value(self.joined)}")
 
 # %% ../nbs/50_sampling.ipynb #b4720ee2

@@ -151,7 +151,7 @@ def test_a_model_without_such_letters_says_so_and_writes_as_ever():
         assert is_joined(curly) and prepare_line(model, Job("abc", 0, curly)).job.joined is False
 
 
-@pytest.mark.parametrize("wrong", ["yes", 0.5, 2, "False"])
+@pytest.mark.parametrize("wrong", ["yes", 0.5, 2, "False", [], np.array([1, 2])])
 def test_joined_is_yes_no_or_nothing(wrong):
     with pytest.raises(ValueError, match="joined is True, False or None"):
         Settings(joined=wrong)
