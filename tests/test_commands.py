@@ -18,6 +18,7 @@ from browser import tab
 from commands import graves
 from legibility import compare, letters
 from PIL import Image, ImageOps
+from playwright.sync_api import Error as BrowserError
 from pypdfium2 import PdfDocument
 from rapidocr_onnxruntime import RapidOCR
 
@@ -97,6 +98,17 @@ def reader():
     return RapidOCR(intra_op_num_threads=1, inter_op_num_threads=1)
 
 
+def screenshot_of(page, tries=3):
+    "A page's picture; a browser that is short of memory for the moment is asked again."
+    try:
+        return page.screenshot()
+    except BrowserError as error:
+        if tries == 1 or "Unable to capture screenshot" not in str(error):
+            raise
+    page.wait_for_timeout(1000)
+    return screenshot_of(page, tries - 1)
+
+
 def photographed(path, browser):
     "A picture as a person sees it, on white, cut to what is on it."
     if path.suffix == ".pdf":
@@ -108,7 +120,7 @@ def photographed(path, browser):
             page.set_content(
                 f'<body style="margin: 0; background: white"><img style="max-width: 1200px" src="{source}">'
             )
-            image = Image.open(io.BytesIO(page.screenshot()))
+            image = Image.open(io.BytesIO(screenshot_of(page)))
     image = image.convert("L").point(lambda v: v if v < 150 else 255)  # rulers are pale
     left, top, right, bottom = image.point(lambda v: 255 * (v < 200)).getbbox()
     return ImageOps.expand(image.crop((left, top, right, bottom)), 30, 255)
