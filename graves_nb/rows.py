@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['PAPER_TRAINING', 'PAPER_ROWS', 'SHIPPED', 'OWN_HAND', 'PAPER_TEXT', 'LAPTOP_TEXT', 'SHIPPED_TEXT', 'ANY_TEXT',
-           'BEYOND', 'INK_RECIPES', 'TEXT_RECIPES', 'RECIPES', 'faster', 'beyond', 'faster_text']
+           'BEYOND', 'MEANS', 'INK_RECIPES', 'TEXT_RECIPES', 'RECIPES', 'faster', 'beyond', 'faster_text', 'MeanRow']
 
 # %% ../nbs/48_rows.ipynb #1d0532c8
 from dataclasses import replace
+from typing import NamedTuple
 
 from .alphabet import LATIN, PAPER_ALPHABET
 from .corpus import ALL_BYTES
@@ -266,6 +267,15 @@ ANY_TEXT = [
 ]
 
 # %% ../nbs/48_rows.ipynb #08aa75cc
+class MeanRow(NamedTuple):
+    "A row that nobody trains: the mean of the weights of others, which went on from one another."
+
+    name: str  # as that of a recipe
+    shares: dict[str, float]  # how much of each row
+    reported: Reported  # in which table it is
+    data: InkData | TextData  # what it is judged on
+
+
 _slowly = dict(learning_rate=0.01, adam_learning_rate=1e-3, decay_fraction=1.0)
 _hiding = dict(learning_rate=0.015, adam_learning_rate=1.5e-3, decay_fraction=0.9, vary=0.15, dropout=0.1)
 _anew = dict(learning_rate=0.02, adam_learning_rate=2e-3, decay_fraction=0.8)
@@ -280,6 +290,8 @@ BEYOND = [
     beyond(PAPER_ROWS[3], "decay-3", 38_000_000, "decay-2", 2000, **_again, decay_fraction=0.95, vary=0.2),
     beyond(PAPER_ROWS[3], "decay-4", 30_000_000, "decay-3", 2000, **_again, decay_fraction=0.95, vary=0.2),
 ]
+_decay = {"synthesis-decay-2": 1.0, "synthesis-decay-3": 2.0, "synthesis-decay-4": 2.0}
+MEANS = [MeanRow("synthesis-mean", _decay, Reported("table 4, mean of decay-2 to decay-4"), BEYOND[-1].data)]
 INK_RECIPES = {r.name: r for r in [*PAPER_ROWS, *map(faster, PAPER_ROWS), *BEYOND, *SHIPPED, OWN_HAND]}
 TEXT_RECIPES = {r.name: r for r in [*PAPER_TEXT, *map(faster_text, PAPER_TEXT), *SHIPPED_TEXT, *ANY_TEXT]}
 RECIPES = INK_RECIPES | TEXT_RECIPES

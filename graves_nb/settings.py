@@ -334,6 +334,8 @@ def reported_text(
     i: int,  # 0 at rest, 1 in dynamic evaluation
 ) -> str:
     "Figures of text, as far as there are any."
+    if reported.bpc is None:
+        return "not in the paper"
     others = [f"perplexity {reported.perplexity[i]}"] if reported.perplexity else []
     others += [f"{reported.errors[i]} % errors"] if reported.errors else []
     return ", ".join([f"{reported.bpc[i]:.2f} BPC", *others])

@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from .collections import Collection
 from .evaluation import provenance
 from .files import replacing
+from .model import Model, mean_model
 from .pretrained import load_model
 from .recipes import find_recipe, prepare, scored, symbols_of
-from .rows import BEYOND, PAPER_ROWS, PAPER_TEXT
+from .rows import BEYOND, MEANS, PAPER_ROWS, PAPER_TEXT, MeanRow
 from .settings import Recipe, configure
 
 # %% ../nbs/78_tables.ipynb #b23a6853
@@ -47,18 +50,18 @@ ELSEWHERE = {2: ("wiki",), 3: ("unipen-prediction",), 4: ("unipen-synthesis",)} 
 
 def rows_of(
     table: int,  # 1 to 4
-) -> list[Recipe]:  # in the order in which they can be run
+) -> list[Recipe | MeanRow]:  # in the order in which they can be run
     "The rows of a table, with the paper's settings and figures, and at last those that are not in the paper."
     if table not in TABLES:
         raise ValueError(f"the paper has the tables {', '.join(map(str, TABLES))}, not {table}")
-    return [r for r in (*PAPER_TEXT, *PAPER_ROWS, *BEYOND) if r.reported.row.startswith(f"table {table},")]
+    return [r for r in (*PAPER_TEXT, *PAPER_ROWS, *BEYOND, *MEANS) if r.reported.row.startswith(f"table {table},")]
 
 
 def quick_name(
-    row: Recipe,  # from `rows_of`
-) -> str:  # of a recipe
+    row: Recipe | MeanRow,  # from `rows_of`
+) -> str:  # of a run
     "The same row by our settings: another recipe for a row of the paper, itself for one that is not in it."
-    return row.name if row in BEYOND else f"{row.name}-fast"
+    return row.name if row in BEYOND or row in MEANS else f"{row.name}-fast"
 
 # %% ../nbs/78_tables.ipynb #b850cf61
 PAPER_DATA = {  # lines, characters, words or bytes of each split
@@ -174,7 +177,7 @@ class Line(NamedTuple):
 
 
 def lines_of_row(
-    row: Recipe,
+    row: Recipe | MeanRow,
     results: Sequence[Result],  # of its table
 ) -> list[Line]:
     "A row of a table, with everything that can be set beside it; of text one for each way to evaluate."
@@ -193,8 +196,10 @@ def lines_elsewhere(
     results: Sequence[Result],
 ) -> list[Line]:
     "Figures that are not of the paper's data."
+    judged = {row.name: row.data for row in MEANS}
+
     def told(r):
-        data = find_recipe(r.figures["recipe"]).data
+        data = judged.get(r.row) or find_recipe(r.figures["recipe"]).data
         return Line(r.row, "; ".join(r.faults), data.score(r.figures), amount(r.figures), r.figures.get("command", ""))
 
     return [told(r) for r in results if r.faults]
@@ -240,8 +245,12 @@ def run_table(
     report: Callable[[dict], None] = print,  # receives each line of a log
 ) -> Iterator[str]:  # what was done, row by row
     "Train and evaluate the rows of a table that can be run with these data."
+    split = "test" if table == 1 else "valid"
     for row in rows_of(table):
-        if paper and row in BEYOND:
+        if paper and (row in BEYOND or row in MEANS):
+            continue
+        if row in MEANS:
+            yield from run_mean(row, data, Path(out), split)
             continue
         name, before = row.name if paper else quick_name(row), BEFORE.get(row.name)
         begin = {"init_from": str(Path(out) / begun_with(before, paper))} if before else {}
@@ -250,7 +259,7 @@ def run_table(
         if place is None:
             yield f"{name}: not run: {why}"
         else:
-            yield from run_row(recipe, place, Path(out), "test" if table == 1 else "valid", report)
+            yield from run_row(recipe, place, Path(out), split, report)
 
 # %% ../nbs/78_tables.ipynb #3e78d4e2
 def begun_with(
@@ -262,14 +271,14 @@ def begun_with(
 
 
 def find_data(
-    recipe: Recipe,
+    row: Recipe | MeanRow,
     data: Sequence[str | Path],  # folders or files
-) -> tuple[Path | None, str]:  # the first that it can be trained on; why none can
-    "Where a recipe's data are."
+) -> tuple[Path | None, str]:  # the first that it can be trained or judged on; why none can
+    "Where a row's data are."
     why = "no --data was given"
     for place in map(Path, data):
         try:
-            recipe.data.open(place, recipe.alphabet)
+            row.data.open(place, getattr(row, "alphabet", None))
             return place, ""
         except (ValueError, OSError) as error:
             why = str(error)
@@ -284,31 +293,69 @@ def run_row(
     report: Callable[[dict], None],
 ) -> Iterator[str]:
     "Train a row to its end, and evaluate it in every way that its table has."
-    folder, ways = out / recipe.name, (False, True) if recipe.data.kind == "text" else (False,)
-    targets = [out / "results" / f"{recipe.name}{'-dynamic' if dynamic else ''}.json" for dynamic in ways]
-    if all(target.is_file() for target in targets):
-        yield f"{recipe.name}: done already: {', '.join(map(str, targets))}"
+    if done := said_before(recipe, out):
+        yield done
         return
+    folder = out / recipe.name
     trainer = prepare(recipe, data, folder, report, (folder / "checkpoint.pt").is_file())
     progress = trainer.fit()
-    for dynamic, target in zip(ways, targets, strict=True):
-        record = judge_run(recipe, folder, data, split, dynamic) | dict(minutes=round(progress.minutes, 1))
+    yield from judge_row(recipe, load_model(folder), data, out, split, minutes=round(progress.minutes, 1))
+
+
+def run_mean(
+    row: MeanRow,
+    data: Sequence[str | Path],  # folders or files
+    out: Path,
+    split: str,  # to evaluate on
+) -> Iterator[str]:
+    "Make the mean of runs that are there, and evaluate it."
+    if done := said_before(row, out):
+        yield done
+        return
+    place, why = find_data(row, data)
+    missing = [name for name in row.shares if said_before(find_recipe(name), out) is None]
+    if place is None or missing:
+        yield f"{row.name}: not run: {why or f'it is a mean with {missing[0]}, which is not run'}"
+        return
+    model = mean_model([load_model(out / name) for name in row.shares], list(row.shares.values()))
+    model.info = dict(recipe=row.name, shares=row.shares)
+    model.save(out / row.name / "model.safetensors", torch.float32)
+    yield from judge_row(row, model, place, out, split)
+
+
+def targets_of(
+    row: Recipe | MeanRow,
+    out: Path,
+) -> dict[bool, Path]:  # for every way that its table has: at rest, and of text dynamic
+    "The files for what a row scores."
+    ways = (False, True) if row.data.kind == "text" else (False,)
+    return {dynamic: out / "results" / f"{row.name}{'-dynamic' if dynamic else ''}.json" for dynamic in ways}
+
+
+def said_before(
+    row: Recipe | MeanRow,
+    out: Path,
+) -> str | None:  # None if not all of it is there
+    "That the results of a row are there."
+    targets = targets_of(row, out).values()
+    return f"{row.name}: done already: {', '.join(map(str, targets))}" if all(target.is_file() for target in targets) else None
+
+
+def judge_row(
+    row: Recipe | MeanRow,
+    model: Model,
+    data: Path,
+    out: Path,
+    split: str,  # to evaluate on
+    **more,  # for the record
+) -> Iterator[str]:
+    "Evaluate the model of a row in every way that its table has, and write down what it scores."
+    collection = row.data.open(data, symbols_of(model))
+    command = ["graves", "tables", row.reported.row[6], "--run", "--data", data.name]
+    for dynamic, target in targets_of(row, out).items():
+        figures, seen = scored(model, collection, split, dynamic)
+        record = figures | dict(data_faults=data_faults(collection), info=model.info) | provenance(seen, command) | more
         target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as file:
             file.write(json.dumps(record, indent=1).encode() + b"\n")
-        yield f"{recipe.name}: {recipe.data.score(record)}: {target}"
-
-
-def judge_run(
-    recipe: Recipe,
-    folder: Path,  # of its run
-    data: Path,
-    split: str,
-    dynamic: bool,
-) -> dict:
-    "What the best model of a run scores, for JSON."
-    model = load_model(folder)
-    collection = recipe.data.open(data, symbols_of(model))
-    figures, seen = scored(model, collection, split, dynamic)
-    command = ["graves", "tables", recipe.reported.row[6], "--run", "--data", data.name]
-    return figures | dict(data_faults=data_faults(collection), info=model.info) | provenance(seen, command)
+        yield f"{row.name}: {row.data.score(record)}: {target}"

@@ -3,14 +3,17 @@
 import json
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from graves_nb import tables
 from graves_nb.cli import app
 from graves_nb.collections import Collection
+from graves_nb.model import mean_model
 from graves_nb.pretrained import load_model
 from graves_nb.recipes import read_results
-from graves_nb.rows import BEYOND, RECIPES
+from graves_nb.rows import BEYOND, MEANS, RECIPES, MeanRow
+from graves_nb.settings import Reported
 from graves_nb.tables import (
     BEFORE,
     PAPER_DATA,
@@ -64,9 +67,12 @@ def quiet(entry):
 
 def test_every_row_of_the_paper_is_in_a_table_after_the_row_that_it_begins_with():
     names = [row.name for row in ALL]
-    assert len(names) == len(set(names)) == 11 + len(BEYOND) and all(quick_name(row) in RECIPES for row in ALL)
+    trained = [row for row in ALL if row not in MEANS]
+    assert len(names) == len(set(names)) == 11 + len(BEYOND) + len(MEANS) and all(
+        quick_name(row) in RECIPES for row in trained
+    )
     assert all(names.index(before) < names.index(name) for name, before in BEFORE.items())
-    noisy = {row.name for row in ALL if row.train.noise != "none"}
+    noisy = {row.name for row in trained if row.train.noise != "none"}
     assert noisy | {row.name for row in BEYOND} == set(BEFORE)
 
 
@@ -81,6 +87,7 @@ def test_rows_that_are_not_in_the_paper_say_so(tmp_path):
         "synthesis-decay-3",
         "synthesis-decay-4",
     ]
+    assert [(row.name, row in rows_of(4)) for row in MEANS] == [("synthesis-mean", True)]
     for row, table in zip(BEYOND, (3, 3, 4, 4, 4, 4, 4, 4), strict=True):
         how = row.name.removeprefix("prediction-3x400-").removeprefix("synthesis-")
         assert bool(row.train.dropout) == (how == "dropout") and row.train.average and row.reported.nats is None
@@ -161,6 +168,31 @@ def test_rows_are_run_in_order_each_from_the_row_before_and_not_twice(penn, monk
     assert "done already" in again[0] and len(again) == 3 and len(begun) == 3
     monkeypatch.setattr(tables, "rows_of", rows_of)
     assert all("not run" in said for said in run_table(4, [penn], penn / "out", report=quiet))
+
+
+def test_a_mean_is_made_of_the_rows_that_are_there_and_judged_as_they_are(penn, monkeypatch):
+    words = [row for row in rows_of(1) if row.data.text == "penn-word"]
+    shares = {"penn-word-fast": 1.0, "penn-word-noise-fast": 3.0}
+    mean = MeanRow("penn-word-mean", shares, Reported("table 1, word, mean"), words[0].data)
+    monkeypatch.setattr(tables, "MEANS", [mean])
+    monkeypatch.setattr(tables, "rows_of", lambda table: [mean])
+    assert list(run_table(1, [penn], penn / "out", SMALL, paper=True, report=quiet)) == []
+    (said,) = run_table(1, [penn], penn / "out", SMALL, report=quiet)
+    assert said == "penn-word-mean: not run: it is a mean with penn-word-fast, which is not run"
+    monkeypatch.setattr(tables, "rows_of", lambda table: [*words, mean])
+    done = list(run_table(1, [penn], penn / "out", SMALL, report=quiet))
+    assert len(done) == 6 and done[-1].startswith("penn-word-mean: dynamic")
+    parts = [load_model(penn / "out" / name) for name in shares]
+    made = load_model(penn / "out" / "penn-word-mean")
+    for name, weights in mean_model(parts, [1, 3]).network.state_dict().items():
+        assert torch.equal(weights, made.network.state_dict()[name])
+    record = json.loads((penn / "out" / "results" / "penn-word-mean.json").read_text())
+    assert record["recipe"] == "penn-word-mean" and record["info"]["shares"] == shares and not record["dynamic"]
+    below = table_text(1, read_results([penn / "out" / "results"])).partition("not the paper's data")[2]
+    assert "penn-word-mean (82,430" not in below and "penn-word-mean" in below
+    assert all("done already" in said for said in run_table(1, [penn], penn / "out", SMALL, report=quiet))
+    (nowhere,) = [said for said in run_table(1, [], penn / "other", SMALL, report=quiet) if "mean" in said]
+    assert nowhere == "penn-word-mean: not run: no --data was given"
 
 
 def test_the_command_shows_tables_and_refuses_what_it_cannot_do(tmp_path):
