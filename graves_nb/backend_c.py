@@ -23,9 +23,10 @@ def cell_forward_(
     cells: Tensor,
     h: Tensor,
     peephole: Tensor,
+    scale: float = 1.0,
 ) -> None:
     "`backend_torch.cell_forward_`, compiled."
-    call("cell_forward", *h.shape, gates, cells[0], cells[1], h, h.stride(0), peephole)
+    call("cell_forward", *h.shape, gates, cells[0], cells[1], h, h.stride(0), peephole, float(scale))
 
 
 def cell_backward_(
@@ -38,7 +39,7 @@ def cell_backward_(
     loop: LSTMLoop | WindowLoop,
 ) -> None:
     "`backend_torch.cell_backward_`, compiled."
-    rest = dh, dh.stride(0), dh_out, dc, loop.peephole, dpeephole, _limit(loop)
+    rest = dh, dh.stride(0), dh_out, dc, loop.peephole, dpeephole, _limit(loop), float(loop.scale)
     call("cell_backward", *dh.shape, gates, cells[0], cells[1], *rest)
 
 
@@ -124,7 +125,7 @@ class CBackend(TorchBackend):
             return super().lstm_forward(tape, loop)
         (steps, batch, _), n = tape.gates.shape, tape.h.shape[-1]
         sizes, memory = (steps, batch, n, native.KINDS[loop.dtype]), torch.empty_like(tape.h[0])
-        rest = *tape, native.pack(loop.recurrent, loop.dtype), loop.peephole, memory
+        rest = *tape, native.pack(loop.recurrent, loop.dtype), loop.peephole, memory, float(loop.scale)
         native.share_rows(batch, lambda a, b: call("lstm_forward", a, b, *sizes, *rest))
 
     def lstm_backward(
@@ -144,7 +145,7 @@ class CBackend(TorchBackend):
 
         def work(a, b):
             tensors = tape.gates, dgates, tape.c, dh, given.h_out, given.c, packed, loop.peephole, parts[a]
-            call("lstm_backward", a, b, *sizes, *tensors, _limit(loop), memory)
+            call("lstm_backward", a, b, *sizes, *tensors, _limit(loop), memory, float(loop.scale))
 
         native.share_rows(batch, work)
         return LoopDerivatives(dgates, dh, parts.sum(0))
@@ -159,7 +160,7 @@ class CBackend(TorchBackend):
             return super().window_forward(tape, loop)
         sizes, batch = _window_sizes(tape, loop), tape.gates.shape[1]
         packed, memory = (native.pack(loop.recurrent, loop.dtype), native.pack(loop.window)), torch.empty_like(tape.hw[0])
-        tensors = *tape, loop.index, loop.mask, *packed, loop.peephole, memory
+        tensors = *tape, loop.index, loop.mask, *packed, loop.peephole, memory, float(loop.scale)
         native.share_rows(batch, lambda a, b: call("window_lstm_forward", a, b, *sizes, *tensors))
 
     def window_backward(
@@ -180,7 +181,7 @@ class CBackend(TorchBackend):
 
         def work(a, b):
             tensors = *there, *carried, given.kappa_out, loop.index, loop.mask, *packed, loop.peephole, parts[a]
-            call("window_lstm_backward", a, b, *sizes, *tensors, _limit(loop), memory)
+            call("window_lstm_backward", a, b, *sizes, *tensors, _limit(loop), memory, float(loop.scale))
 
         native.share_rows(batch, work)
         return LoopDerivatives(dgates, dhw, parts.sum(0), dp, dkappa)

@@ -50,21 +50,36 @@ def add_product_(
     else:
         total += a.to(dtype) @ b
 
+# %% ../nbs/33_backend_torch.ipynb #d40b9ed1
+DROPPED = 2.0  # in the place of a candidate that is dropped; all others are between -1 and 1
+
+
+def written(
+    g: Tensor,  # candidates, some of them `DROPPED`, (batch, hidden)
+    scale: float,  # 1 where none is
+) -> Tensor:  # (batch, hidden)
+    "What the candidates are when they are written."
+    return g if scale == 1 else (scale * g).masked_fill_(g == DROPPED, 0.0)
+
 # %% ../nbs/33_backend_torch.ipynb #10-022
 def cell_forward_(
     gates: Tensor,  # pre-activations without peepholes, overwritten by the activations, (batch, 4 * hidden)
     cells: Tensor,  # the previous cells, and those that receive the new ones, (2, batch, hidden)
     h: Tensor,  # receives the new output, (batch, hidden), may be a strided view
     peephole: Tensor,  # (3, hidden)
+    scale: float = 1.0,  # of candidates; where it is not 1, those of endless pre-activations are dropped
 ) -> None:
     "`lstm_cell` in place, keeping in `gates` what the backward pass needs."
     (i, f, g, o), (c_prev, c) = gates.chunk(4, dim=-1), cells
     i.addcmul_(peephole[0], c_prev)
     f.addcmul_(peephole[1], c_prev)
     gates[:, : 2 * i.shape[1]].sigmoid_()
+    dropped = None if scale == 1 else g.isposinf()
     g.tanh_()
+    if dropped is not None:
+        g.masked_fill_(dropped, DROPPED)
     torch.mul(f, c_prev, out=c)
-    c.addcmul_(i, g)
+    c.addcmul_(i, written(g, scale))
     o.addcmul_(peephole[2], c).sigmoid_()
     torch.tanh(c, out=h)
     h.mul_(o)
@@ -85,9 +100,10 @@ def cell_backward_(
     dh, tanh_c = dh + dh_out, torch.tanh(c)
     do = (dh * tanh_c * o * (1 - o)).clamp_(-limit, limit)
     dc += dh * o * (1 - tanh_c.square()) + do * peephole[2]
-    di = (dc * g * i * (1 - i)).clamp_(-limit, limit)
+    di = (dc * written(g, loop.scale) * i * (1 - i)).clamp_(-limit, limit)
     df = (dc * c_prev * f * (1 - f)).clamp_(-limit, limit)
-    dg = (dc * i * (1 - g.square())).clamp_(-limit, limit)
+    slope = 1 - g.square() if loop.scale == 1 else (loop.scale * (1 - g.square())).masked_fill_(g == DROPPED, 0.0)
+    dg = (dc * i * slope).clamp_(-limit, limit)
     dc.mul_(f).add_(di * peephole[0]).add_(df * peephole[1])
     dpeephole += torch.stack([(di * c_prev).sum(0), (df * c_prev).sum(0), (do * c).sum(0)])
     for gate, derivative in zip((i, f, g, o), (di, df, dg, do), strict=True):
@@ -147,6 +163,8 @@ class Steps(NamedTuple):
 class TorchBackend(SequenceBackend):
     "Sequences by torch's operations, step after step, without autograd's help."
 
+    equations = SequenceBackend.equations | {"peephole-lstm with dropped candidates"}
+
     steps = Steps(cell_forward_, cell_backward_, window_forward_, window_backward_)
 
     def serves(
@@ -185,7 +203,7 @@ class TorchBackend(SequenceBackend):
         recurrent = loop.recurrent.to(loop.dtype).t()
         for t, gates in enumerate(tape.gates):
             add_product_(gates, tape.h[t], recurrent, loop.dtype)
-            self.steps.cell_forward(gates, tape.c[t : t + 2], tape.h[t + 1], loop.peephole)
+            self.steps.cell_forward(gates, tape.c[t : t + 2], tape.h[t + 1], loop.peephole, loop.scale)
 
     def lstm_backward(
         self,
@@ -211,7 +229,7 @@ class TorchBackend(SequenceBackend):
         for t, gates in enumerate(tape.gates):
             add_product_(gates, tape.hw[t], recurrent, loop.dtype)
             h, w = tape.hw[t + 1, :, :n], tape.hw[t + 1, :, n:]
-            self.steps.cell_forward(gates, tape.c[t : t + 2], h, loop.peephole)
+            self.steps.cell_forward(gates, tape.c[t : t + 2], h, loop.peephole, loop.scale)
             tape.p[t].addmm_(h, loop.window.t())
             self.steps.window_forward(tape.p[t], tape.kappa[t], tape.kappa[t + 1], loop.index, loop.mask, w)
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from .backend_torch import TorchBackend
-from .sequence import LoopDerivatives, LSTMGradients, LSTMLoop, LSTMTape, WindowGradients, WindowLoop, WindowTape
+from .sequence import LoopDerivatives, LSTMGradients, LSTMLoop, LSTMTape, SequenceBackend, WindowGradients, WindowLoop, WindowTape
 
 # %% ../nbs/36_backend_triton.ipynb #7049d061
 class Card(NamedTuple):
@@ -310,7 +310,7 @@ def run_losses(y: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 class TritonBackend(TorchBackend):
     "Sequences by one kernel for all steps."
 
-    equations = TorchBackend.equations | {"mixture-loss"}
+    equations = SequenceBackend.equations | {"mixture-loss"}
 
     def fault(
         self,

@@ -7,6 +7,7 @@ __all__ = ['LSTMTape', 'LSTMLoop', 'LSTMGradients', 'WindowTape', 'WindowLoop', 
            'product_dtype', 'SequenceBackend']
 
 # %% ../nbs/31_sequence.ipynb #e2f37343
+import math
 from typing import NamedTuple
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from .alphabet import TextBatch
-from .lstm import LSTMState, look_up
+from .lstm import DroppedCandidates, LSTMState, look_up
 from .window import SoftWindow, WindowParameters, WindowRun, WindowState
 
 # %% ../nbs/31_sequence.ipynb #3dd4d739
@@ -33,6 +34,7 @@ class LSTMLoop(NamedTuple):
     peephole: Tensor  # (3, hidden)
     clip: float | None  # limit for the derivatives by the pre-activations
     dtype: torch.dtype  # of the factors of products
+    scale: float = 1.0  # of candidates; other than 1 where some are dropped, those whose sums are endless
 
 
 class LSTMGradients(NamedTuple):
@@ -62,6 +64,7 @@ class WindowLoop(NamedTuple):
     mask: Tensor  # 1 where there is one, (batch, U)
     clip: float | None  # limit for the derivatives by the pre-activations
     dtype: torch.dtype  # of the factors of products
+    scale: float = 1.0  # of candidates, as in `LSTMLoop`
 
 
 class WindowGradients(NamedTuple):
@@ -109,19 +112,31 @@ class _Linear(torch.autograd.Function):
         return dx, backend.outer(flat, x.flatten(0, -2), ctx.dtype), flat.sum(0), None, None
 
 # %% ../nbs/31_sequence.ipynb #7f0c2b11
+def scale_of(
+    layer: nn.Module,  # a `PeepholeLSTM`
+) -> float:  # 1 where none is dropped
+    "What the candidates of a layer are multiplied by."
+    return 1.0 if layer.dropped is None else layer.dropped.scale
+
+
 def input_gates(
     backend: "SequenceBackend",
     x: Tensor,  # (time, batch, inputs)
     weights: Tensor,  # of inputs, of what recurs, and the bias, (4 * hidden, inputs + ... + 1)
     dtype: torch.dtype,  # of the factors
+    dropped: DroppedCandidates | None,  # their sums are endless
     added: Tensor | None = None,  # by symbols, (time, batch, 4 * hidden)
 ) -> Tensor:  # (time, batch, 4 * hidden)
     "What all inputs and the bias add to the gates, at all steps."
     inputs, bias = x.shape[-1], weights[:, -1].contiguous()
     if not inputs:
-        return added.add_(bias)  # nobody else has it
-    gates = backend.product(x.flatten(0, 1), weights[:, :inputs], bias, dtype).unflatten(0, x.shape[:2])
-    return gates if added is None else gates.add_(added)
+        gates = added.add_(bias)  # nobody else has it
+    else:
+        gates = backend.product(x.flatten(0, 1), weights[:, :inputs], bias, dtype).unflatten(0, x.shape[:2])
+        gates = gates if added is None else gates.add_(added)
+    if dropped is not None:
+        gates.chunk(4, dim=-1)[2].masked_fill_(dropped.draw(gates), math.inf)
+    return gates
 
 
 def input_derivatives(
@@ -145,8 +160,8 @@ class _LSTMSequence(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, h0, c0, weights, peephole, added, how):
-        (backend, *how), inputs = how, x.shape[-1]
-        gates, recurrent = input_gates(backend, x, weights, how[1], added), weights[:, inputs:-1]
+        (backend, dropped, *how), inputs = how, x.shape[-1]
+        gates, recurrent = input_gates(backend, x, weights, how[1], dropped, added), weights[:, inputs:-1]
         tape = LSTMTape(gates, *gates.new_empty(2, len(x) + 1, *h0.shape))
         tape.h[0], tape.c[0] = h0, c0
         backend.lstm_forward(tape, LSTMLoop(recurrent, peephole, *how))
@@ -170,9 +185,9 @@ class _WindowSequence(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, start, kept, weights, window, peephole, how):
-        (backend, *how), (steps, batch, inputs) = how, x.shape
+        (backend, dropped, *how), (steps, batch, inputs) = how, x.shape
         n, k, more = peephole.shape[1], len(window) // 3, (steps + 1, batch)
-        gates, recurrent = input_gates(backend, x, weights, how[-1]), weights[:, inputs:-1]
+        gates, recurrent = input_gates(backend, x, weights, how[3], dropped), weights[:, inputs:-1]
         tape = WindowTape(
             gates, gates.new_zeros(*more, start.shape[-1]), gates.new_empty(*more, n),
             window[:, n].repeat(steps, batch, 1), gates.new_empty(*more, k),
@@ -226,7 +241,8 @@ class SequenceBackend:
         count = 0 if index is None else layer.weight_ih.shape[1] - x.shape[-1]
         symbols = None if index is None else look_up(index, layer.weight_ih[:, :count])
         weights = torch.cat([layer.weight_ih[:, count:], layer.weight_hh, layer.bias[:, None]], dim=1)
-        h, c = _LSTMSequence.apply(x, *state, weights, layer.peephole, symbols, (self, layer.clip, product_dtype(x)))
+        how = self, layer.dropped, layer.clip, product_dtype(x), scale_of(layer)
+        h, c = _LSTMSequence.apply(x, *state, weights, layer.peephole, symbols, how)
         return h, LSTMState(h[-1], c)
 
     def window_layer(
@@ -242,7 +258,7 @@ class SequenceBackend:
         dtype, inputs = product_dtype(x), x.shape[-1]
         every = [layer.weight_ih[:, :inputs], layer.weight_hh, layer.weight_ih[:, inputs:], layer.bias[:, None]]
         weights = torch.cat(every, dim=1), torch.cat([window.weight, window.bias[:, None]], dim=1), layer.peephole
-        how = self, text.index.contiguous(), text.mask.to(x.dtype).contiguous(), layer.clip, dtype
+        how = self, layer.dropped, text.index.contiguous(), text.mask.to(x.dtype).contiguous(), layer.clip, dtype, scale_of(layer)
         start, kept = torch.cat([h0, w0], dim=1), torch.cat([c0, kappa0], dim=1)
         h, w, c, kappa, importance_width = _WindowSequence.apply(x, start, kept, *weights, how)
         parameters = WindowParameters(*importance_width.chunk(2, dim=-1), kappa)

@@ -2,17 +2,20 @@
 
 import importlib
 import os
+from contextlib import nullcontext
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graves_nb import backend_torch, backend_triton
 from graves_nb.alphabet import TextBatch
 from graves_nb.contracts import BACKENDS, find_backend, map_state, only_backends, state_tensors
 from graves_nb.drawing import draw_points, draw_points_plain
 from graves_nb.lstm import PeepholeLSTM
 from graves_nb.mixture import MixtureHead
+from graves_nb.noise import CandidateDropout
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
 from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
 
@@ -70,15 +73,20 @@ def outputs_and_derivatives(network, x, text, state):
     return [t.detach() for t in parts] + list(torch.autograd.grad(loss, asked))
 
 
+def dropping(network, rate, seed):
+    "Candidates left out by chance, the same for every backend."
+    return CandidateDropout(network, rate).drawn(torch.Generator().manual_seed(seed)) if rate else nullcontext()
+
+
 @pytest.mark.parametrize("name, dtype, device", pairs)
 @pytest.mark.parametrize("kind", ["synthesis", "ink", "text"])
 @settings(max_examples=FEW, deadline=None)
 @given(
     steps=st.integers(1, LONG), batch=st.integers(1, 5), cells=st.integers(1, 20), layers=st.integers(1, 3),
-    clip=st.sampled_from([None, 0.05]), seed=seeds,
+    clip=st.sampled_from([None, 0.05]), rate=st.sampled_from([0.0, 0.4]), seed=seeds,
 )  # fmt: skip
 def test_a_sequence_is_what_the_plain_steps_make_of_it(
-    name, dtype, device, kind, steps, batch, cells, layers, clip, seed
+    name, dtype, device, kind, steps, batch, cells, layers, clip, rate, seed
 ):
     torch.manual_seed(seed)
     network = network_of(kind, cells, layers, clip, dtype).to(device)
@@ -86,7 +94,7 @@ def test_a_sequence_is_what_the_plain_steps_make_of_it(
     start = map_state(lambda t: torch.rand_like(t).requires_grad_(), network.initial_state(x[0]))
     found = []
     for backends in ((name,), ()):
-        with only_backends(*backends):
+        with only_backends(*backends), dropping(network, rate, seed):
             found.append(outputs_and_derivatives(network, x, text, start))
     for ours, plain in zip(*found, strict=True):
         torch.testing.assert_close(ours, plain, rtol=10 * TYPES[dtype], atol=TYPES[dtype])
@@ -139,3 +147,16 @@ def test_weights_of_another_type_are_not_served():
     assert (
         find_backend(torch.zeros(2, 3), layer) is None and find_backend(torch.zeros(2, 3).double(), layer) is not None
     )
+
+
+def test_candidates_are_dropped_by_the_processors_backends_and_on_a_gpu_by_torchs_operations():
+    layer, x = PeepholeLSTM(3, 5), torch.zeros(2, 1, 3)
+    usual = find_backend(x, layer)
+    with layer.dropping(0.5, torch.Generator().manual_seed(0)):
+        assert find_backend(x, layer) is (
+            usual if usual.__class__.__name__ != "TritonBackend" else backend_torch.BACKEND
+        )
+        assert "candidates" not in " ".join(backend_triton.BACKEND.equations)
+        with only_backends("triton"):
+            assert find_backend(x, layer) is None
+    assert find_backend(x, layer) is usual

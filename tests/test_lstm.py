@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graves_nb.backend_torch import product
+from graves_nb.contracts import only_backends
 from graves_nb.lstm import LSTMState, PeepholeLSTM, clip_derivative, lstm_cell
 from graves_nb.sequence import product_dtype
 
@@ -240,3 +241,38 @@ def test_a_state_of_another_batch_is_refused():
     layer = PeepholeLSTM(2, 3)
     with pytest.raises(ValueError, match="state must hold"):
         layer(torch.zeros(4, 5, 2), layer.initial_state(torch.zeros(1, 2)))
+
+
+def test_derivatives_of_a_layer_that_drops_candidates_are_those_of_finite_differences():
+    torch.manual_seed(0)
+    layer = PeepholeLSTM(2, 3, clip=None).double()
+    x, h, c = (torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in ((4, 2, 2), (2, 3), (2, 3)))
+
+    def run(x, h, c, *weights):
+        with layer.dropping(0.4, torch.Generator().manual_seed(1)):
+            named = dict(zip(dict(layer.named_parameters()), weights, strict=True))
+            return torch.func.functional_call(layer, named, (x, LSTMState(h, c)))[0]
+
+    for backends in (("torch",), ()):
+        with only_backends(*backends):
+            assert torch.autograd.gradcheck(run, (x, h, c, *layer.parameters()))
+
+
+def test_dropped_candidates_are_a_share_of_all_and_what_is_left_makes_up_for_them():
+    layer = PeepholeLSTM(1, 400)
+    with torch.no_grad():
+        layer.bias[:400] = 50.0  # everything is written, nothing is kept
+        layer.bias[400:800] = -50.0
+    x = torch.ones(50, 2, 1)
+    with torch.no_grad(), only_backends():
+        c = layer(x[:1])[1].c
+        with layer.dropping(0.25, torch.Generator().manual_seed(0)):
+            _, dropped = layer(x[:1])
+    share = (dropped.c == 0).double().mean().item()
+    assert abs(share - 0.25) < 0.05  # 800 of them: three deviations
+    kept = dropped.c != 0
+    torch.testing.assert_close(dropped.c[kept], c[kept] / 0.75)
+    assert layer.dropped is None
+    with pytest.raises(RuntimeError), layer.dropping(0.25, torch.Generator()):
+        raise RuntimeError
+    assert layer.dropped is None and layer.equations == PeepholeLSTM.equations

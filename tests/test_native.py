@@ -25,6 +25,7 @@ COMPILER = shutil.which(os.environ.get("CC", "cc"))
 DECLINED = os.environ.get("GRAVES_NATIVE") == "0"
 clips = st.sampled_from([None, 10.0, 0.1])
 small = st.integers(1, 9)
+scales = st.sampled_from([1.0, 1 / 0.6])
 
 
 @pytest.fixture
@@ -81,10 +82,17 @@ def cell_arguments(rows, n, seed, scale=1.0):
     return gates, cells, h, torch.randn(3, n)
 
 
-def loop_of(peephole, clip):
+def drop(gates, scale):
+    "Some candidates, where a scale says that there are dropped ones."
+    if scale != 1:
+        g = gates.chunk(4, dim=-1)[2]
+        g[torch.rand_like(g) < 0.4] = torch.inf
+
+
+def loop_of(peephole, clip, scale=1.0):
     "What a step back is told of its loop."
     n = peephole.shape[1]
-    return LSTMLoop(torch.zeros(4 * n, n), peephole, clip, torch.float32)
+    return LSTMLoop(torch.zeros(4 * n, n), peephole, clip, torch.float32, scale)
 
 
 def window_arguments(rows, gaussians, chars, symbols, seed):
@@ -124,16 +132,19 @@ def test_only_single_precision_on_the_processor_is_taken():
 if native.library() is not None:  # a machine without a compiler has nothing to compare
 
     @settings(max_examples=30, deadline=None)
-    @given(st.integers(1, 5), st.integers(1, 40), st.integers(0, 999))
-    def test_cell_forward(rows, n, seed):
-        assert_steps_agree("cell_forward_", cell_arguments(rows, n, seed))
+    @given(st.integers(1, 5), st.integers(1, 40), scales, st.integers(0, 999))
+    def test_cell_forward(rows, n, scale, seed):
+        gates, *rest = cell_arguments(rows, n, seed)
+        drop(gates, scale)
+        assert_steps_agree("cell_forward_", (gates, *rest, scale))
 
     @settings(max_examples=30, deadline=None)
-    @given(st.integers(1, 5), st.integers(1, 40), clips, st.integers(0, 999))
-    def test_cell_backward(rows, n, clip, seed):
+    @given(st.integers(1, 5), st.integers(1, 40), clips, scales, st.integers(0, 999))
+    def test_cell_backward(rows, n, clip, scale, seed):
         gates, cells, h, peephole = cell_arguments(rows, n, seed)
-        backend_torch.cell_forward_(gates, cells, h, peephole)
-        args = gates, cells, *torch.randn(3, rows, n), torch.randn(3, n), loop_of(peephole, clip)
+        drop(gates, scale)
+        backend_torch.cell_forward_(gates, cells, h, peephole, scale)
+        args = gates, cells, *torch.randn(3, rows, n), torch.randn(3, n), loop_of(peephole, clip, scale)
         assert_steps_agree("cell_backward_", args)
 
     @settings(max_examples=30, deadline=None)

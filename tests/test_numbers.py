@@ -77,7 +77,7 @@ def backward_arguments(forward, clip):
     "Gates and cells that a step has left, dh, dh_out, dc, derivatives by peepholes, and what the loop knows."
     backend_torch.cell_forward_(*forward)
     gates, cells, h, peephole = forward
-    loop = SimpleNamespace(clip=clip, peephole=peephole)
+    loop = SimpleNamespace(clip=clip, peephole=peephole, scale=1.0)
     return gates, cells, *torch.randn(3, *h.shape), torch.randn_like(peephole), loop
 
 

@@ -62,6 +62,7 @@ KINDS = [
     dict(chunk=5),
     dict(average=0.8),
     dict(dropout=0.3, input_noise=0.1),
+    dict(dropout=0.3, dropout_of="candidates"),
 ]
 
 
@@ -177,6 +178,21 @@ def test_dropout_is_drawn_anew_for_every_update_and_is_gone_when_validating(tmp_
     assert (trainer.model.network.layers[0].weight_hh != 0).any(0).all()
     with pytest.raises(ValueError, match="not with adaptive noise"):
         replace(QUICK, dropout=0.5, noise="adaptive")
+
+
+def test_candidates_are_dropped_in_training_alone_and_not_where_steps_are_computed_twice(tmp_path):
+    trainer, rates = make_trainer(tmp_path, replace(QUICK, points=500, dropout=0.5, dropout_of="candidates")), []
+    backward, validate = trainer.task.backward, trainer.task.totals
+    rate_of = lambda network: [getattr(layer.dropped, "rate", None) for layer in network.layers]  # noqa: E731
+    trainer.task.backward = lambda network, *rest: rates.append(rate_of(network)) or backward(network, *rest)
+    trainer.task.totals = lambda network, *rest: rates.append(rate_of(network)) or validate(network, *rest)
+    trainer.fit()
+    layers = len(trainer.model.network.layers)
+    assert rates.count([0.5] * layers) == trainer.progress.updates and [None] * layers in rates
+    with pytest.raises(ValueError, match="chunk must be 0, got 5"):
+        replace(QUICK, dropout=0.5, dropout_of="candidates", chunk=5)
+    with pytest.raises(ValueError, match="dropout_of must be one of units, candidates"):
+        replace(QUICK, dropout_of="cells")
 
 
 @pytest.mark.parametrize("optimizer", ["muon", "adam", "rmsprop", "sgd"])

@@ -10,7 +10,7 @@
 #include "window.h"
 
 void cell_forward(long rows, long n, float *gates, const float *c_prev, float *c, float *h, long h_stride,
-                  const float *peephole);
+                  const float *peephole, float scale);
 
 /* p (3 k): ahat, bhat, khat, replaced by alpha, beta, kappa, (46)-(51); w receives what the window sees; phi is scratch for
    length + 1 numbers; whether the character after the last has more weight than every other (sec. 5.3) */
@@ -84,7 +84,7 @@ long draw(const Network *net, long rows, long steps, long longest, float bias, f
             for (long r = 0; r < rows; r++) {
                 float *cell = c + (r * layers + l) * n;
                 memcpy(before, cell, n * sizeof(float));
-                cell_forward(1, n, gates + r * 4 * n, before, cell, h + (r * layers + l) * n, n, net->peepholes[l]);
+                cell_forward(1, n, gates + r * 4 * n, before, cell, h + (r * layers + l) * n, n, net->peepholes[l], 1.0f);
             }
             for (long r = 0; l == 0 && k && r < rows; r++) {
                 float *p = window + (r * steps + t) * 3 * k;

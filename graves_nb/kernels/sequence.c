@@ -6,9 +6,10 @@
 
 #include "product.h"
 
-void cell_forward(long rows, long n, float *gates, const float *c_prev, float *c, float *h, long h_stride, const float *peephole);
+void cell_forward(long rows, long n, float *gates, const float *c_prev, float *c, float *h, long h_stride, const float *peephole,
+                  float scale);
 void cell_backward(long rows, long n, float *gates, const float *c_prev, const float *c, const float *dh, long dh_stride,
-                   const float *dh_out, float *dc, const float *peephole, float *dpeephole, float clip);
+                   const float *dh_out, float *dc, const float *peephole, float *dpeephole, float clip, float scale);
 void window_forward(long rows, long m, long chars, float *p, const float *kappa_prev, float *kappa, const long long *index,
                     const float *mask, float *w, long w_stride);
 void window_backward(long rows, long m, long chars, long symbols, float *dp, float *dkappa, const float *dw, long dw_stride,
@@ -101,13 +102,13 @@ long add_outer(long kind, long from, long to, long many, long rows, long columns
 /* rows (from, to) of gates (steps, batch, 4 n): inputs and bias already in it, replaced by activations; h (steps + 1, batch, n) and c
    the same, their first step given; packed, of some kind: (4 n, n); memory: (batch, words of the inputs of the product) */
 void lstm_forward(long from, long to, long steps, long batch, long n, long kind, float *gates, float *h, float *c, const void *packed,
-                  const float *peephole, float *memory) {
+                  const float *peephole, float *memory, float scale) {
     memory += from * words(kind, n);
     for (long t = 0; t < steps; t++) {
         float *g = gates + (t * batch + from) * 4 * n;
         long now = (t * batch + from) * n, next = now + batch * n;
         add_product(kind, to - from, 4 * n, n, packed, h + now, n, g, 4 * n, memory);
-        cell_forward(to - from, n, g, c + now, c + next, h + next, n, peephole);
+        cell_forward(to - from, n, g, c + now, c + next, h + next, n, peephole, scale);
     }
 }
 
@@ -115,13 +116,13 @@ void lstm_forward(long from, long to, long steps, long batch, long n, long kind,
    dpeephole (3, n) is added to */
 void lstm_backward(long from, long to, long steps, long batch, long n, long kind, const float *gates, float *dgates, const float *c,
                    float *dh, const float *dh_out, float *dc, const void *packed, const float *peephole, float *dpeephole, float clip,
-                   float *memory) {
+                   float *memory, float scale) {
     memory += from * words(kind, 4 * n);
     for (long t = steps - 1; t >= 0; t--) {
         long now = (t * batch + from) * n, next = now + batch * n, rows = to - from;
         float *g = dgates + 4 * now, *d = dh + from * n;
         memcpy(g, gates + 4 * now, rows * 4 * n * sizeof(float));
-        cell_backward(rows, n, g, c + now, c + next, d, n, dh_out + now, dc + from * n, peephole, dpeephole, clip);
+        cell_backward(rows, n, g, c + now, c + next, d, n, dh_out + now, dc + from * n, peephole, dpeephole, clip, scale);
         memset(d, 0, rows * n * sizeof(float));
         add_product(kind, rows, n, 4 * n, packed, g, 4 * n, d, n, memory);
     }
@@ -132,14 +133,14 @@ void lstm_backward(long from, long to, long steps, long batch, long n, long kind
    in float32 */
 void window_lstm_forward(long from, long to, long steps, long batch, long n, long symbols, long k, long chars, long kind, float *gates,
                          float *hw, float *c, float *p, float *kappa, const long long *index, const float *mask, const void *packed,
-                         const void *packed_window, const float *peephole, float *memory) {
+                         const void *packed_window, const float *peephole, float *memory, float scale) {
     const long wide = n + symbols, rows = to - from;
     memory += from * words(kind, wide);
     for (long t = 0; t < steps; t++) {
         long at = t * batch + from, next = at + batch;
         float *g = gates + at * 4 * n, *h = hw + next * wide, *q = p + at * 3 * k;
         add_product(kind, rows, 4 * n, wide, packed, hw + at * wide, wide, g, 4 * n, memory);
-        cell_forward(rows, n, g, c + at * n, c + next * n, h, wide, peephole);
+        cell_forward(rows, n, g, c + at * n, c + next * n, h, wide, peephole, scale);
         add_product(FLOATS, rows, 3 * k, n, packed_window, h, wide, q, 3 * k, NULL);
         window_forward(rows, k, chars, q, kappa + at * k, kappa + next * k, index + from * chars, mask + from * chars, h + n, wide);
     }
@@ -151,7 +152,7 @@ void window_lstm_backward(long from, long to, long steps, long batch, long n, lo
                           float *dgates, const float *c, const float *p, const float *kappa, float *dp, float *dhw, float *dh_out, const float *dw_out,
                           float *dc, float *dkappa, const float *dkappa_out, const long long *index, const float *mask,
                           const void *packed, const void *packed_window, const float *peephole, float *dpeephole, float clip,
-                          float *memory) {
+                          float *memory, float scale) {
     const long wide = n + symbols, rows = to - from;
     memory += from * words(kind, 4 * n);
     for (long t = steps - 1; t >= 0; t--) {
@@ -162,7 +163,7 @@ void window_lstm_backward(long from, long to, long steps, long batch, long n, lo
                         kappa + next * k, index + from * chars, mask + from * chars);
         add_product(FLOATS, rows, n, 3 * k, packed_window, dp + at * 3 * k, 3 * k, dh_out + at * n, n, NULL);
         memcpy(g, gates + at * 4 * n, rows * 4 * n * sizeof(float));
-        cell_backward(rows, n, g, c + at * n, c + next * n, d, wide, dh_out + at * n, dc + from * n, peephole, dpeephole, clip);
+        cell_backward(rows, n, g, c + at * n, c + next * n, d, wide, dh_out + at * n, dc + from * n, peephole, dpeephole, clip, scale);
         memset(d, 0, rows * wide * sizeof(float));
         add_product(kind, rows, wide, 4 * n, packed, g, 4 * n, d, wide, memory);
     }

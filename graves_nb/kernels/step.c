@@ -15,36 +15,45 @@ static inline float clamp(float x, float limit) {
 /* one row, with every pointer by itself, so that compilers see that nothing overlaps; they do not where it is inlined */
 #define ROW static __attribute__((noinline)) void
 
+/* While candidates are dropped, scale is not 1, the pre-activation of one that is dropped is endless, and in the place of its activation,
+   which is no more than 1, stands DROPPED. */
+#define DROPPED 2.0f
+
+static inline float written(float g, float scale) { return g == DROPPED ? 0.0f : scale * g; }
+
 ROW forward_row(long n, float *restrict i, float *restrict f, float *restrict g, float *restrict o, const float *restrict c_prev,
-                float *restrict c, float *restrict h, const float *restrict peephole) {
+                float *restrict c, float *restrict h, const float *restrict peephole, float scale) {
     for (long k = 0; k < n; k++) i[k] = sigmoid(i[k] + peephole[k] * c_prev[k]);
     for (long k = 0; k < n; k++) f[k] = sigmoid(f[k] + peephole[n + k] * c_prev[k]);
-    for (long k = 0; k < n; k++) g[k] = tanh_(g[k]);
-    for (long k = 0; k < n; k++) c[k] = f[k] * c_prev[k] + i[k] * g[k];
+    if (scale == 1.0f)
+        for (long k = 0; k < n; k++) g[k] = tanh_(g[k]);
+    else
+        for (long k = 0; k < n; k++) g[k] = g[k] == INFINITY ? DROPPED : tanh_(g[k]);
+    for (long k = 0; k < n; k++) c[k] = f[k] * c_prev[k] + i[k] * written(g[k], scale);
     for (long k = 0; k < n; k++) o[k] = sigmoid(o[k] + peephole[2 * n + k] * c[k]);
     for (long k = 0; k < n; k++) h[k] = o[k] * tanh_(c[k]);
 }
 
 /* gates (rows, 4n): pre-activations i, f, g, o without peepholes, replaced by activations, (7)-(11) */
 void cell_forward(long rows, long n, float *gates, const float *c_prev, float *c, float *h, long h_stride,
-                  const float *peephole) {
+                  const float *peephole, float scale) {
     for (long r = 0; r < rows; r++) {
         float *i = gates + r * 4 * n;
-        forward_row(n, i, i + n, i + 2 * n, i + 3 * n, c_prev + r * n, c + r * n, h + r * h_stride, peephole);
+        forward_row(n, i, i + n, i + 2 * n, i + 3 * n, c_prev + r * n, c + r * n, h + r * h_stride, peephole, scale);
     }
 }
 
 ROW backward_row(long n, float *restrict i, float *restrict f, float *restrict g, float *restrict o, const float *restrict c_prev,
                  const float *restrict c, const float *restrict dh, const float *restrict dh_out, float *restrict dc,
                  const float *restrict peephole, float *restrict di_peephole, float *restrict df_peephole,
-                 float *restrict do_peephole, float clip) {
+                 float *restrict do_peephole, float clip, float scale) {
     for (long k = 0; k < n; k++) {
         float d = dh[k] + dh_out[k], tc = tanh_(c[k]);
         float dov = clamp(d * tc * o[k] * (1.0f - o[k]), clip);
         float dcv = dc[k] + d * o[k] * (1.0f - tc * tc) + dov * peephole[2 * n + k];
-        float div = clamp(dcv * g[k] * i[k] * (1.0f - i[k]), clip);
+        float div = clamp(dcv * written(g[k], scale) * i[k] * (1.0f - i[k]), clip);
         float dfv = clamp(dcv * c_prev[k] * f[k] * (1.0f - f[k]), clip);
-        float dgv = clamp(dcv * i[k] * (1.0f - g[k] * g[k]), clip);
+        float dgv = clamp(g[k] == DROPPED ? 0.0f : dcv * i[k] * (scale * (1.0f - g[k] * g[k])), clip);
         di_peephole[k] += div * c_prev[k];
         df_peephole[k] += dfv * c_prev[k];
         do_peephole[k] += dov * c[k];
@@ -57,11 +66,11 @@ ROW backward_row(long n, float *restrict i, float *restrict f, float *restrict g
    carried from the step after to the step before; dh and dh_out: the two parts of the derivative by h;
    dpeephole (3, n): is added to */
 void cell_backward(long rows, long n, float *gates, const float *c_prev, const float *c, const float *dh,
-                   long dh_stride, const float *dh_out, float *dc, const float *peephole, float *dpeephole, float clip) {
+                   long dh_stride, const float *dh_out, float *dc, const float *peephole, float *dpeephole, float clip, float scale) {
     for (long r = 0; r < rows; r++) {
         float *i = gates + r * 4 * n;
         backward_row(n, i, i + n, i + 2 * n, i + 3 * n, c_prev + r * n, c + r * n, dh + r * dh_stride, dh_out + r * n, dc + r * n,
-                     peephole, dpeephole, dpeephole + n, dpeephole + 2 * n, clip);
+                     peephole, dpeephole, dpeephole + n, dpeephole + 2 * n, clip, scale);
     }
 }
 

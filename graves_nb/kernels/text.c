@@ -9,7 +9,7 @@
 #include "product.h"
 
 void cell_forward(long rows, long n, float *gates, const float *c_prev, float *c, float *h, long h_stride,
-                  const float *peephole);
+                  const float *peephole, float scale);
 
 typedef struct {
     long layers, cells, symbols, kind; /* kind: see product.h */
@@ -74,7 +74,7 @@ static void next_outputs(const TextNetwork *net, long rows, const long long *sym
         for (long r = 0; r < rows; r++) {
             float *cell = c + (r * layers + l) * n;
             memcpy(before, cell, n * sizeof(float));
-            cell_forward(1, n, gates + r * 4 * n, before, cell, h + (r * layers + l) * n, n, net->peepholes[l]);
+            cell_forward(1, n, gates + r * 4 * n, before, cell, h + (r * layers + l) * n, n, net->peepholes[l], 1.0f);
         }
     }
     for (long r = 0; r < rows; r++) memcpy(y + r * count, net->bias, count * sizeof(float));
