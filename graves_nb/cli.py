@@ -671,19 +671,22 @@ def evaluate(
     split: Annotated[str, typer.Option(help="train or valid; of IAM-OnDB valid1, valid2, test; of Penn test")] = "valid",
     dynamic: Annotated[bool, typer.Option("--dynamic", help="of text: go on learning while reading")] = False,
     rate: Annotated[float | None, typer.Option(help="learning rate of --dynamic; without it the best on other held-out text")] = None,
+    method: Annotated[str, typer.Option(help="of --dynamic: sgd, as in the paper, or rms, by each weight's usual derivative")] = "sgd",
     json_file: Annotated[Path | None, typer.Option("--json", help="also write the figures here")] = None,
 ) -> None:
     "Log-loss of a model on real ink or text."
     from graves_nb.checks import as_number
+    from graves_nb.dynamic import Dynamic
     from graves_nb.evaluation import provenance
     from graves_nb.pretrained import load_model
 
     rate = None if rate is None else as_number("rate", rate, 0, 1)
+    Dynamic(method)  # says what is wrong before anything is read
     if json_file:
         check_target(json_file)
     start, judged = time.monotonic(), load_model(model)
     with waiting("reading and judging"):
-        figures, digest = score(judged, data, split, dynamic, rate)
+        figures, digest = score(judged, data, split, dynamic, rate, method)
     figures["seconds"] = round(time.monotonic() - start, 1)
     if json_file:
         record = figures | dict(info=judged.info) | provenance(digest, ["graves", *sys.argv[1:]])
@@ -698,11 +701,12 @@ def score(
     split: str,
     dynamic: bool,  # of text: whether to learn while reading
     rate: float | None,  # how fast; None finds out on text that is not in the split
+    method: str,  # how: "sgd" or "rms"
 ) -> tuple[dict, str]:  # figures, digest of the data
     "Evaluate on a split of what there is at a path."
     from graves_nb.recipes import data_of, scored, symbols_of
 
-    return scored(model, data_of(model).open(data, symbols_of(model)), split, dynamic, rate)
+    return scored(model, data_of(model).open(data, symbols_of(model)), split, dynamic, rate, method)
 
 # %% ../nbs/71_cli.ipynb #52-015
 @app.command()

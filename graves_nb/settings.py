@@ -317,7 +317,7 @@ class TextData:
         "Measured figures as text."
         each = r.get("bits_per_symbol", r["bpc"])
         bits = f"{r['bpc']:.3f} BPC" if each == r["bpc"] else by_the_word(each, r["bpc"])
-        how = "dynamic" if r["dynamic"] else "at rest"
+        how = "at rest" if not r["dynamic"] else "dynamic" if r["dynamic"]["method"] == "sgd" else f"dynamic by {r['dynamic']['method']}"
         return f"{how}, {bits}, perplexity {r['perplexity']:.0f}, {100 * r['error_rate']:.1f} % errors"
 
 # %% ../nbs/47_settings.ipynb #0c82c174

@@ -326,10 +326,10 @@ def run_mean(
 def targets_of(
     row: Recipe | MeanRow,
     out: Path,
-) -> dict[bool, Path]:  # for every way that its table has: at rest, and of text dynamic
+) -> dict[str, Path]:  # for every way that it is judged: "" at rest, and of text by each method of dynamic evaluation
     "The files for what a row scores."
-    ways = (False, True) if row.data.kind == "text" else (False,)
-    return {dynamic: out / "results" / f"{row.name}{'-dynamic' if dynamic else ''}.json" for dynamic in ways}
+    ends = {"": "", "sgd": "-dynamic", "rms": "-rms"} if row.data.kind == "text" else {"": ""}
+    return {method: out / "results" / f"{row.name}{end}.json" for method, end in ends.items()}
 
 
 def said_before(
@@ -352,8 +352,10 @@ def judge_row(
     "Evaluate the model of a row in every way that its table has, and write down what it scores."
     collection = row.data.open(data, symbols_of(model))
     command = ["graves", "tables", row.reported.row[6], "--run", "--data", data.name]
-    for dynamic, target in targets_of(row, out).items():
-        figures, seen = scored(model, collection, split, dynamic)
+    for method, target in targets_of(row, out).items():
+        if target.is_file():
+            continue
+        figures, seen = scored(model, collection, split, bool(method), method=method or "sgd")
         record = figures | dict(data_faults=data_faults(collection), info=model.info) | provenance(seen, command) | more
         target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as file:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import zipfile
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,23 +16,25 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graves_nb.batches import piece_nats
 from graves_nb.compression import CompressedFileError, compress, decompress, read_header
 from graves_nb.corpus import (
     ALL_BYTES,
     NULL,
     HutterPrize,
     PennTreebank,
+    Sentences,
     Streams,
     Symbols,
     TextFile,
     Vocabulary,
 )
-from graves_nb.dynamic import Dynamic, adapting, gradient_squares
-from graves_nb.evaluation import evaluate, sequence_losses
+from graves_nb.dynamic import Dynamic, adapting, gradient_squares, piece_loss
+from graves_nb.evaluation import RMS_RATES, evaluate, sequence_losses
 from graves_nb.model import TextModel
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
 from graves_nb.pretrained import load_model
-from graves_nb.recipes import RECIPES, best_rate, configure, describe, prepare, scored
+from graves_nb.recipes import RECIPES, best_rate, configure, describe, prepare, scored, training_squares
 from graves_nb.rows import PAPER_TEXT, TEXT_RECIPES, faster_text
 from graves_nb.sampling import sample_text, write
 from graves_nb.softmax import sample_softmax, softmax_loss
@@ -360,13 +363,33 @@ def test_a_vocabulary_may_have_more_symbols_than_the_text(penn, tmp_path):
 def test_the_rate_of_dynamic_evaluation_is_chosen_on_other_text(penn, monkeypatch):
     corpus, asked = PennTreebank(penn, "char"), []
     model = TextModel(network_of(len(corpus.vocabulary)), corpus.vocabulary, {"recipe": "penn-char"})
-    monkeypatch.setattr("graves_nb.recipes.choose_rate", lambda model, text, end: asked.append((text[:], end)) or 3e-4)
+    monkeypatch.setattr(
+        "graves_nb.recipes.choose_rate", lambda model, text, end, squares: asked.append((text[:], end)) or 3e-4
+    )
     for split, other, part in (("test", "valid", slice(0, 9)), ("valid", "train", slice(-9, None))):
         assert best_rate(model, corpus, split, 9) == 3e-4
         assert (asked[-1][0] == corpus.split(other)[part]).all() and asked[-1][1] == corpus.end
     figures, _ = scored(model, corpus, "test", dynamic=True)
     assert figures["dynamic"]["learning_rate"] == 3e-4 and len(asked) == 3
     assert scored(model, corpus, "test")[0]["dynamic"] is None
+
+
+def test_by_rms_derivatives_are_divided_by_what_is_usual_in_the_training_text(penn):
+    corpus = PennTreebank(penn, "char")
+    model = TextModel(network_of(len(corpus.vocabulary)), corpus.vocabulary, {"recipe": "penn-char"})
+    squares = training_squares(model, corpus, 3)
+    every, weights = [], list(model.network.parameters())
+    for piece in islice(Sentences(corpus.split("train"), corpus.end), 3):
+        loss = piece_loss(piece_nats(model.network, piece, None)[0], piece)
+        every.append(torch.autograd.grad(loss, weights))
+    for square, *gradients in zip(squares, *every, strict=True):
+        torch.testing.assert_close(square, sum(g.square() for g in gradients) / len(every))
+    figures, _ = scored(model, corpus, "test", dynamic=True, method="rms")
+    chosen = Dynamic(**figures["dynamic"])
+    squares, text = training_squares(model, corpus), corpus.split("test")
+    again = evaluate(model, text, dynamic=chosen, squares=squares, end=corpus.end)
+    assert chosen.method == "rms" and chosen.learning_rate in RMS_RATES and again.bpc == figures["bpc"]
+    assert RECIPES["penn-char"].data.score(figures).startswith("dynamic by rms, ")
 
 
 @pytest.mark.parametrize("name", [n for n in TEXT_RECIPES if n.startswith("penn")])
