@@ -34,7 +34,12 @@ class Alphabet:
             raise ValueError(f"joined characters are some of the alphabet's, each once, got {self.joined!r}")
 
     def __len__(self) -> int:
-        return len(self.symbols) + self.fold + len(self.joined)
+        return self.first_joined + len(self.joined)
+
+    @property
+    def first_joined(self) -> int:
+        "The number of the first of the joined characters, which come after all others."
+        return len(self.symbols) + self.fold
 
     def unknown(
         self,
@@ -62,9 +67,10 @@ def encode(
         raise ValueError("the text is empty: there is nothing to write")
     if alphabet.unknown(text):
         raise unwritable(text, alphabet.symbols)
-    others, first = len(alphabet.symbols), len(alphabet) - len(alphabet.joined)
-    places = {c: i for i, c in enumerate(alphabet.symbols)} | ({c: first + i for i, c in enumerate(alphabet.joined)} if joined else {})
-    return torch.tensor([places.get(c, others) for c in text])
+    places = {c: i for i, c in enumerate(alphabet.symbols)}
+    if joined:
+        places |= {c: alphabet.first_joined + i for i, c in enumerate(alphabet.joined)}
+    return torch.tensor([places.get(c, len(alphabet.symbols)) for c in text])
 
 # %% ../nbs/11_alphabet.ipynb #05-015
 ASCII = Alphabet("".join(map(chr, range(32, 127))))  # all printable ASCII, blank included: 95 characters

@@ -345,7 +345,7 @@ def stress_joined(
     strengths = as_list("strength", given, partial(as_number, low=0, high=100))
     if len(strengths) != layers:
         raise ValueError(f"strength is one number, or one for each of the {layers} layers, got {len(strengths)}")
-    printed, first = [alphabet.symbols.find(c) for c in alphabet.joined], len(alphabet) - len(alphabet.joined)
+    printed, first = [alphabet.symbols.find(c) for c in alphabet.joined], alphabet.first_joined
 
     def columns(name, text):
         plain = text[:, printed]
