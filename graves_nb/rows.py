@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['PAPER_TRAINING', 'PAPER_ROWS', 'SHIPPED', 'OWN_HAND', 'PAPER_TEXT', 'LAPTOP_TEXT', 'SHIPPED_TEXT', 'ANY_TEXT',
-           'BEYOND_TEXT', 'BEYOND', 'MEANS', 'INK_RECIPES', 'TEXT_RECIPES', 'RECIPES', 'faster', 'beyond',
-           'faster_text', 'beyond_text', 'MeanRow']
+           'BEYOND', 'MEANS', 'INK_RECIPES', 'TEXT_RECIPES', 'RECIPES', 'faster', 'beyond', 'faster_text', 'MeanRow']
 
 # %% ../nbs/48_rows.ipynb #1d0532c8
 from dataclasses import replace
@@ -224,11 +223,12 @@ PAPER_TEXT = [
 _first = dict(learning_rate=0.02, adam_learning_rate=2e-3, decay_fraction=0.9, weight_decay=0.1)
 _after = dict(learning_rate=0.01, adam_learning_rate=1e-3, decay_fraction=0.9, weight_decay=0.1, noise_std=0.03)
 _by_character = dict(batch_size=64, average=0.998, validate_points=2_500_000)
+_noisy_character = _first | dict(weight_decay=0.05, noise_std=0.01, dropout=0.1)
 _by_word = dict(batch_size=128, average=0.99, validate_points=450_000)
 LAPTOP_TEXT = {
     "penn-char": TrainConfig(points=60_000_000, **_first, **_by_character),
-    "penn-char-noise": TrainConfig(points=30_000_000, **_after, **_by_character),
-    "penn-char-adaptive": TrainConfig(points=30_000_000, **_after, **_by_character),
+    "penn-char-noise": TrainConfig(points=42_000_000, **_noisy_character, **_by_character),
+    "penn-char-adaptive": TrainConfig(points=30_000_000, **_after | dict(noise_std=0.01), **_by_character),
     "penn-word": TrainConfig(points=4_000_000, **_first, **_by_word),
     "penn-word-noise": TrainConfig(points=3_000_000, **_after, **_by_word),
     "wikipedia": TrainConfig(points=96_000_000, batch_size=64, learning_rate=0.01),
@@ -246,17 +246,7 @@ def faster_text(
     return replace(recipe, name=f"{recipe.name}-fast", about=f"{about}; faster", train=train)
 
 
-def beyond_text(
-    recipe: Recipe,  # without noise, with the paper's settings
-    how: str,  # the end of its name: in what it differs
-    points: int,  # of training
-    **settings,  # of training, that are not those of `faster_text`
-) -> Recipe:
-    "A row that is not in the paper: on from the weights of the faster one, with dropout in the place of weight noise."
-    fast, label = faster_text(recipe), recipe.reported.row.removesuffix(", none")
-    train = replace(fast.train, points=points, **settings)
-    about = f"{recipe.about}; on with dropout and the mean of the weights; set init_from to a run of {fast.name}"
-    return replace(fast, name=f"{recipe.name}-{how}", about=about, train=train, reported=Reported(f"{label}, {how}"))
+
 
 # %% ../nbs/48_rows.ipynb #50-012-1
 SHIPPED_TEXT = [
@@ -294,11 +284,7 @@ _slowly = dict(learning_rate=0.01, adam_learning_rate=1e-3, decay_fraction=1.0)
 _hiding = dict(learning_rate=0.015, adam_learning_rate=1.5e-3, decay_fraction=0.9, vary=0.15, dropout=0.1)
 _anew = dict(learning_rate=0.02, adam_learning_rate=2e-3, decay_fraction=0.8)
 _again = dict(learning_rate=0.015, adam_learning_rate=1.5e-3, weight_decay=0.1)
-BEYOND_TEXT = [
-    beyond_text(PAPER_TEXT[0], "dropout", 60_000_000, **_first | dict(decay_fraction=0.95, weight_decay=0.05, dropout=0.25, dropout_of="candidates")),
-]
 BEYOND = [
-    *BEYOND_TEXT,
     beyond(PAPER_ROWS[1], "longer", 36_000_000, **_anew),
     beyond(PAPER_ROWS[1], "decay", 20_000_000, "longer", 2000, **_again, decay_fraction=0.95, vary=0.15),
     beyond(PAPER_ROWS[3], "longer", 20_000_000, **_slowly),
@@ -310,6 +296,6 @@ BEYOND = [
 ]
 _decay = {"synthesis-decay-2": 1.0, "synthesis-decay-3": 2.0, "synthesis-decay-4": 2.0}
 MEANS = [MeanRow("synthesis-mean", _decay, Reported("table 4, mean of decay-2 to decay-4"), BEYOND[-1].data)]
-INK_RECIPES = {r.name: r for r in [*PAPER_ROWS, *map(faster, PAPER_ROWS), *BEYOND[len(BEYOND_TEXT) :], *SHIPPED, OWN_HAND]}
-TEXT_RECIPES = {r.name: r for r in [*PAPER_TEXT, *map(faster_text, PAPER_TEXT), *BEYOND_TEXT, *SHIPPED_TEXT, *ANY_TEXT]}
+INK_RECIPES = {r.name: r for r in [*PAPER_ROWS, *map(faster, PAPER_ROWS), *BEYOND, *SHIPPED, OWN_HAND]}
+TEXT_RECIPES = {r.name: r for r in [*PAPER_TEXT, *map(faster_text, PAPER_TEXT), *SHIPPED_TEXT, *ANY_TEXT]}
 RECIPES = INK_RECIPES | TEXT_RECIPES

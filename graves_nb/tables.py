@@ -34,7 +34,6 @@ BEFORE = {  # where a row begins
     "penn-char-noise": "penn-char",
     "penn-char-adaptive": "penn-char-noise",
     "penn-word-noise": "penn-word",
-    "penn-char-dropout": "penn-char",
     "prediction-3x400-adaptive": "prediction-3x400",
     "synthesis-adaptive": "synthesis",
     "prediction-3x400-longer": "prediction-3x400",
