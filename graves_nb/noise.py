@@ -236,7 +236,7 @@ class CandidateDropout:
 
     def __init__(
         self,
-        network: nn.Module,  # is used as it is; its layers are `PeepholeLSTM`s
+        network: nn.Module,  # is used as it is; each of its layers is a `PeepholeLSTM`
         rate: float = 0.25,  # share of the candidates
     ):
         if not 0 < rate < 1:
