@@ -68,8 +68,8 @@ def lstm_gates(
     i, f, g, o = gates.chunk(4, dim=-1)
     i = torch.sigmoid(clip_derivative(i + peephole[0] * c, clip))
     f = torch.sigmoid(clip_derivative(f + peephole[1] * c, clip))
-    dropped, g = g.isposinf(), torch.tanh(clip_derivative(g, clip))
-    g = g if scale == 1 else (scale * g).masked_fill(dropped, 0.0)
+    dropped, g = None if scale == 1 else g.isposinf(), torch.tanh(clip_derivative(g, clip))
+    g = g if dropped is None else (scale * g).masked_fill(dropped, 0.0)
     c = f * c + i * g
     return LSTMGates(i, f, g, torch.sigmoid(clip_derivative(o + peephole[2] * c, clip)), c)
 
