@@ -360,12 +360,13 @@ import torch
 from graves_nb.lstm import PeepholeLSTM
 torch.manual_seed(0)
 layer, x = PeepholeLSTM(3, 64), torch.randn(400, 32, 3)
-for _ in range(6):
+for _ in range(12):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     layer(x)[0].square().sum().backward()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"""
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"""
 
 
 def test_a_loop_of_one_s_own_asks_the_system_for_no_memory_again():
     run = subprocess.run([sys.executable, "-c", LOOP], check=True, capture_output=True, text=True)
-    assert int(run.stdout) < 1000  # the gates alone have 3,200 pages
+    faults = [int(line) for line in run.stdout.splitlines()]
+    assert sorted(faults[5:])[3] < 1000  # the gates alone have 3,200 pages; the system itself may move pages in one loop or another
