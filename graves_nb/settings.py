@@ -384,7 +384,11 @@ def value_of(
         return ALPHABETS.get(text) or Alphabet(text)
     if key == "n_chars" and int(text) != old:
         raise ValueError(f"n_chars must be {old}, the size of the alphabet, got {text}: set the alphabet ({', '.join(ALPHABETS)}, or its characters)")
-    return float(text) if old is None else type(old)(text)
+    kind = float if old is None else type(old)
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f"{key} must be a {'whole number' if kind is int else 'number'}, got {text!r}") from None
 
 # %% ../nbs/47_settings.ipynb #4d87d32c
 def configure(
@@ -393,13 +397,16 @@ def configure(
 ) -> Recipe:
     "A recipe with some settings changed; an unknown one raises `KeyError`, an impossible value `ValueError`."
     parts = settings(recipe)
-    for key, text in changes.items():
+    for key in changes:
         if key not in parts:
             raise KeyError(f"unknown setting {key!r}; there are {', '.join(sorted(parts))}")
-        holder = recipe if parts[key] is None else getattr(recipe, parts[key])
+    for part in (None, *PARTS):  # those of a part together, for one may be possible with another alone
+        holder = recipe if part is None else getattr(recipe, part)
+        texts = {key: text for key, text in changes.items() if parts[key] == part}
         try:
-            holder = replace(holder, **{key: value_of(holder, key, text)})
+            holder = replace(holder, **{key: value_of(holder, key, text) for key, text in texts.items()})
         except ValueError as error:
-            raise ValueError(f"cannot set {key} to {text!r}: {error}") from error
-        recipe = holder if parts[key] is None else replace(recipe, **{parts[key]: holder})
+            asked = ", ".join(f"{key} to {text!r}" for key, text in texts.items())
+            raise ValueError(f"cannot set {asked}: {error}") from error
+        recipe = holder if part is None else replace(recipe, **{part: holder})
     return recipe

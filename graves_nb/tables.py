@@ -297,7 +297,11 @@ def run_row(
         yield done
         return
     folder = out / recipe.name
-    trainer = prepare(recipe, data, folder, report, (folder / "checkpoint.pt").is_file())
+    begun, judged = (folder / "checkpoint.pt").is_file(), [t.name for t in targets_of(recipe, out).values() if t.is_file()]
+    if judged and not begun:  # another run would score otherwise than what is there
+        yield f"{recipe.name}: not run: {', '.join(judged)} came from a run that is no longer in {folder}; remove what is there to train the row anew"
+        return
+    trainer = prepare(recipe, data, folder, report, begun)
     progress = trainer.fit()
     yield from judge_row(recipe, load_model(folder), data, out, split, minutes=round(progress.minutes, 1))
 

@@ -166,6 +166,12 @@ def test_rows_are_run_in_order_each_from_the_row_before_and_not_twice(penn, monk
     (penn / "out" / "results" / "penn-word-noise-fast.json").unlink()
     again = list(run_table(1, [penn], penn / "out", SMALL, report=quiet))
     assert "done already" in again[0] and len(again) == 2 and len(begun) == 3
+    (penn / "out" / "results" / "penn-word-noise-fast-rms.json").unlink()
+    (penn / "out" / "penn-word-noise-fast").rename(penn / "elsewhere")
+    kept = "penn-word-noise-fast.json, penn-word-noise-fast-dynamic.json came from a run that is no longer in"
+    said = list(run_table(1, [penn], penn / "out", SMALL, report=quiet))
+    assert len(said) == 2 and kept in said[1] and len(begun) == 3
+    assert not (penn / "out" / "penn-word-noise-fast").exists()
     monkeypatch.setattr(tables, "rows_of", rows_of)
     assert all("not run" in said for said in run_table(4, [penn], penn / "out", report=quiet))
 
