@@ -163,8 +163,6 @@ class Steps(NamedTuple):
 class TorchBackend(SequenceBackend):
     "Sequences by torch's operations, step after step, without autograd's help."
 
-    equations = SequenceBackend.equations | {"peephole-lstm with dropped candidates"}
-
     steps = Steps(cell_forward_, cell_backward_, window_forward_, window_backward_)
 
     def serves(

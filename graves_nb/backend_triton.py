@@ -54,6 +54,7 @@ class Work(NamedTuple):
     clip: float | None = None  # limit for the derivatives by the pre-activations
     symbols: int = 0  # S, the size of the alphabet; 0 without a window
     gaussians: int = 0  # K, of the window
+    scale: float = 1.0  # of candidates, as in `LSTMLoop`
 
 
 class Plan(NamedTuple):
@@ -121,7 +122,7 @@ def make_plan(card: Card, work: Work, rows: int, cells: int, parts: int) -> Plan
     precision = "tf32x3" if card.capability >= (8, 0) and work.dtype != torch.float64 and card.processors > 1 else "ieee"
     blocks = Blocks(
         work.hidden, power(work.hidden, 16), rows, cells, parts, power(parts), 64 if work.dtype.itemsize == 2 else 32,
-        is_kept(card, work, rows, cells), precision, work.clip, work.symbols, seen, work.gaussians, bells, share, letters, is_interpreted(),
+        is_kept(card, work, rows, cells), precision, work.clip, work.symbols, seen, work.gaussians, bells, share, letters, is_interpreted(), work.scale,
     )  # fmt: skip
     groups, together = -(-work.batch // rows), card.processors // parts
     return Plan(blocks, 4 if rows * cells <= 512 and not work.symbols else 8, min(groups, together), -(-groups // together))
@@ -225,7 +226,7 @@ def run_forward(tape: LSTMTape, loop: LSTMLoop) -> bool:
     from graves_nb.kernels_triton import Sizes, Weights, lstm_forward
 
     (steps, batch, _), n = tape.gates.shape, tape.h.shape[-1]
-    card, work = card_of(tape.gates.device), Work(batch, n, loop.dtype, None)
+    card, work = card_of(tape.gates.device), Work(batch, n, loop.dtype, scale=loop.scale)
     weights = Weights(as_factors(loop.recurrent, loop.dtype), loop.peephole.detach().contiguous())
 
     def run(plan):
@@ -241,7 +242,7 @@ def run_backward(tape: LSTMTape, loop: LSTMLoop, given: LSTMGradients) -> tuple[
     from graves_nb.kernels_triton import Sizes, Weights, lstm_backward
 
     (steps, batch, _), n, found = tape.gates.shape, tape.h.shape[-1], []
-    card, work = card_of(tape.gates.device), Work(batch, n, loop.dtype, loop.clip)
+    card, work = card_of(tape.gates.device), Work(batch, n, loop.dtype, loop.clip, scale=loop.scale)
     weights, dgates = Weights(as_factors(loop.recurrent, loop.dtype), loop.peephole.detach().contiguous()), torch.empty_like(tape.gates)
 
     def run(plan):
@@ -257,7 +258,7 @@ def window_work(tape: WindowTape, loop: WindowLoop, clip: float | None):
     from graves_nb.kernels_triton import Sizes, Text, Weights
 
     (steps, batch, _), n, k = tape.gates.shape, tape.c.shape[-1], tape.kappa.shape[-1]
-    work = Work(batch, n, loop.dtype, clip, tape.hw.shape[-1] - n, k)
+    work = Work(batch, n, loop.dtype, clip, tape.hw.shape[-1] - n, k, loop.scale)
     weights = Weights(as_factors(loop.recurrent, loop.dtype), loop.peephole.detach().contiguous(), loop.window.detach().contiguous())
     text = Text(loop.index.to(torch.int32).contiguous(), loop.mask.contiguous())
     return card_of(tape.c.device), work, weights, text, Sizes(steps, batch, letters=loop.index.shape[1])

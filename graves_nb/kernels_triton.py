@@ -49,6 +49,7 @@ class Blocks(NamedTuple):
     share: int = 1  # lines whose window a program moves
     letters: int = 16  # of a text that are weighed at a time
     widen: bool = False  # whether factors are made as wide as sums: the interpreter multiplies no bfloat16
+    scale: float = 1.0  # of candidates; other than 1 where some are dropped, those whose sums are endless
 
 # %% ../nbs/35_kernels_triton.ipynb #016a7d7a
 @triton.jit
@@ -64,12 +65,39 @@ def tanh(x):
 
 # %% ../nbs/35_kernels_triton.ipynb #beee4e86
 @triton.jit
-def open_gates(sums, cell, peephole):
+def candidate_of(total, p: tl.constexpr):
+    "Its activation; 2, which no other has, where it is dropped."
+    if p.scale == 1:
+        return tanh(total)
+    else:
+        return tl.where(total == float("inf"), 2.0, tanh(total)).to(total.dtype)
+
+
+@triton.jit
+def written(g, p: tl.constexpr):
+    "What candidates are when they are written."
+    if p.scale == 1:
+        return g
+    else:
+        return tl.where(g == 2, 0.0, p.scale * g).to(g.dtype)
+
+
+@triton.jit
+def slope_of(g, p: tl.constexpr):
+    "The derivative of what is written by the pre-activation."
+    if p.scale == 1:
+        return 1 - g * g
+    else:
+        return tl.where(g == 2, 0.0, p.scale * (1 - g * g)).to(g.dtype)
+
+
+@triton.jit
+def open_gates(sums, cell, peephole, p: tl.constexpr):
     "Activations, the new cell and its output."
     i = sigmoid(sums[0] + peephole[0] * cell)
     f = sigmoid(sums[1] + peephole[1] * cell)
-    g = tanh(sums[2])
-    cell = f * cell + i * g
+    g = candidate_of(sums[2], p)
+    cell = f * cell + i * written(g, p)
     o = sigmoid(sums[3] + peephole[2] * cell)
     return (i, f, g, o), cell, o * tanh(cell)
 
@@ -91,9 +119,9 @@ def close_gates(opened, dh, dc, cells, peephole, p: tl.constexpr):
     shown = tanh(cell)
     do = clamp(dh * shown * o * (1 - o), p)
     dc += dh * o * (1 - shown * shown) + do * peephole[2]
-    di = clamp(dc * g * i * (1 - i), p)
+    di = clamp(dc * written(g, p) * i * (1 - i), p)
     df = clamp(dc * before * f * (1 - f), p)
-    dg = clamp(dc * i * (1 - g * g), p)
+    dg = clamp(dc * i * slope_of(g, p), p)
     return (di, df, dg, do), dc * f + di * peephole[0] + df * peephole[1]
 
 # %% ../nbs/35_kernels_triton.ipynb #c4a9b5a1
@@ -292,7 +320,7 @@ def lstm_forward(tape, weights, room, numbers, p: tl.constexpr):
     for t in range(sizes[0]):
         old, new = room.factors + (t & 1) * step, room.factors + ((t + 1) & 1) * step
         sums = add_inputs(sums, kept, old, weights.recurrent, places, p.hidden, p.padded, p)
-        opened, cell, out = open_gates(sums, cell, peephole)
+        opened, cell, out = open_gates(sums, cell, peephole, p)
         tl.store(new + at, out.to(new.dtype.element_ty), mask=here)
         arrive(counter, p)
         h += step
@@ -430,7 +458,7 @@ def window_forward(tape, weights, text, room, numbers, p: tl.constexpr):
     for t in range(sizes[0]):
         new = room.factors + ((t + 1) & 1) * step
         sums = add_inputs(sums, kept_seeing, room.seen, seeing, places, p.symbols, p.seen, p)
-        opened, cell, out = open_gates(sums, cell, peephole)
+        opened, cell, out = open_gates(sums, cell, peephole, p)
         tl.store(new + at, out.to(new.dtype.element_ty), mask=here)
         leave_parts(room.parts, out, mover, rows, sizes[1], p)
         arrive(met, p)

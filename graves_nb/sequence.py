@@ -220,7 +220,7 @@ class _WindowSequence(torch.autograd.Function):
 class SequenceBackend:
     "Layers and linear maps over whole sequences, for whoever brings products and loops: see `TorchBackend`."
 
-    equations = frozenset({"peephole-lstm", "soft-window"})  # what it knows
+    equations = frozenset({"peephole-lstm", "peephole-lstm with dropped candidates", "soft-window"})  # what it knows
 
     def linear(
         self,

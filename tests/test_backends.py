@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graves_nb import backend_torch, backend_triton
 from graves_nb.alphabet import TextBatch
 from graves_nb.contracts import BACKENDS, find_backend, map_state, only_backends, state_tensors
 from graves_nb.drawing import draw_points, draw_points_plain
@@ -149,14 +148,9 @@ def test_weights_of_another_type_are_not_served():
     )
 
 
-def test_candidates_are_dropped_by_the_processors_backends_and_on_a_gpu_by_torchs_operations():
+def test_candidates_are_dropped_by_whatever_serves_the_layer():
     layer, x = PeepholeLSTM(3, 5), torch.zeros(2, 1, 3)
     usual = find_backend(x, layer)
     with layer.dropping(0.5, torch.Generator().manual_seed(0)):
-        assert find_backend(x, layer) is (
-            usual if usual.__class__.__name__ != "TritonBackend" else backend_torch.BACKEND
-        )
-        assert "candidates" not in " ".join(backend_triton.BACKEND.equations)
-        with only_backends("triton"):
-            assert find_backend(x, layer) is None
+        assert find_backend(x, layer) is usual is not None
     assert find_backend(x, layer) is usual
