@@ -36,6 +36,7 @@ BEFORE = {  # where a row begins
     "penn-word-noise": "penn-word",
     "prediction-3x400-adaptive": "prediction-3x400",
     "synthesis-adaptive": "synthesis",
+    "penn-char-noise-dropout": "penn-char-noise",
     "prediction-3x400-longer": "prediction-3x400",
     "prediction-3x400-decay": "prediction-3x400-longer",
     "synthesis-longer": "synthesis",

@@ -12,7 +12,7 @@ from graves_nb.collections import Collection
 from graves_nb.model import mean_model
 from graves_nb.pretrained import load_model
 from graves_nb.recipes import read_results
-from graves_nb.rows import BEYOND, MEANS, RECIPES, MeanRow
+from graves_nb.rows import BEYOND, BEYOND_INK, BEYOND_TEXT, MEANS, RECIPES, MeanRow
 from graves_nb.settings import Reported
 from graves_nb.tables import (
     BEFORE,
@@ -34,6 +34,8 @@ LINE = dict(recipe="synthesis-fast", data="IAM-OnDB", split="valid", lines=1438,
 LINE |= dict(
     nats=-1111.3, nats_per_point=-1.798, sse=0.427, info=dict(points=33_000_000), minutes=21.0, command="graves"
 )
+TEXT = dict(recipe="penn-char-fast", data="Penn Treebank by chars", split="test", dynamic=None, symbols=442_423)
+TEXT |= dict(bpc=1.111, perplexity=75.0, error_rate=0.25)
 SMALL = dict(hidden_size="6", points="900", batch_size="4", precision="fp32", warmup_updates="2", patience="0")
 
 
@@ -77,7 +79,12 @@ def test_every_row_of_the_paper_is_in_a_table_after_the_row_that_it_begins_with(
 
 
 def test_rows_that_are_not_in_the_paper_say_so(tmp_path):
-    assert [row.name for row in BEYOND] == [
+    assert [row.name for row in BEYOND_TEXT] == ["penn-char-noise-dropout"]
+    for row in BEYOND_TEXT:
+        assert row in rows_of(1) and row.train.noise == "fixed" and row.train.dropout_of == "candidates"
+        said = table_text(1, [TEXT | dict(recipe=row.name)])
+        assert "noise and dropout\n    paper  not in the paper\n    here   at rest, 1.111 BPC" in said
+    assert BEYOND == BEYOND_TEXT + BEYOND_INK and [row.name for row in BEYOND_INK] == [
         "prediction-3x400-longer",
         "prediction-3x400-decay",
         "synthesis-longer",
@@ -88,7 +95,7 @@ def test_rows_that_are_not_in_the_paper_say_so(tmp_path):
         "synthesis-decay-4",
     ]
     assert [(row.name, row in rows_of(4)) for row in MEANS] == [("synthesis-mean", True)]
-    for row, table in zip(BEYOND, (3, 3, 4, 4, 4, 4, 4, 4), strict=True):
+    for row, table in zip(BEYOND_INK, (3, 3, 4, 4, 4, 4, 4, 4), strict=True):
         how = row.name.removeprefix("prediction-3x400-").removeprefix("synthesis-")
         assert bool(row.train.dropout) == (how == "dropout") and row.train.average and row.reported.nats is None
         assert bool(row.train.weight_decay) == how.startswith("decay")
