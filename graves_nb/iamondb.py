@@ -189,7 +189,7 @@ def fill_gaps(
     if not late.any():
         return stroke
     most = length / (usual / 2)  # parts that the step has room for
-    parts = np.where(late, np.minimum(wait, most * period) / period, 1)
+    parts = np.where(late, np.clip(wait, 0, most * period) / period, 1)
     parts = np.maximum(np.rint(parts), 1).astype(int)
     first = np.repeat(np.arange(len(parts)), parts)
     inside = np.arange(len(first)) - np.repeat(np.cumsum(parts) - parts, parts)

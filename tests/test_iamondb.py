@@ -494,6 +494,9 @@ def test_corrections_do_what_the_plain_ones_do(seed, draw_step, draw_wait):
 @example(
     np.array([[0, 0, 0], [0, 0, 2], [0, 0, 0], [0, 0, 0], [0, 0, 1.2e-308], [0, 0, 0]]), 1.0
 )  # a clock too fine to divide by
+@example(
+    np.array([[0, 0, 0], *[[0, 0, 2.2e-313]] * 2, [0, 0, 1], *[[0, 0, 2.2e-313]] * 2]), 1.0
+)  # and one that goes back
 def test_corrections_of_anything_stay_within_its_bounds(rows, max_gap):
     try:
         strokes, _, added = correct([rows[:2], rows[2:]], max_gap, 500.0)
