@@ -259,9 +259,6 @@ BEYOND_TEXT = [
     )
 ]
 
-
-
-
 # %% ../nbs/48_rows.ipynb #50-012-1
 SHIPPED_TEXT = [
     Recipe(

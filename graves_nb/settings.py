@@ -382,13 +382,14 @@ def value_of(
         if not hasattr(old, "fold"):
             raise ValueError("only a recipe that reads the texts of ink has one that can be chosen")
         return ALPHABETS.get(text) or Alphabet(text)
-    if key == "n_chars" and int(text) != old:
-        raise ValueError(f"n_chars must be {old}, the size of the alphabet, got {text}: set the alphabet ({', '.join(ALPHABETS)}, or its characters)")
     kind = float if old is None else type(old)
     try:
-        return kind(text)
+        value = kind(text)
     except ValueError:
         raise ValueError(f"{key} must be a {'whole number' if kind is int else 'number'}, got {text!r}") from None
+    if key == "n_chars" and value != old:
+        raise ValueError(f"n_chars must be {old}, the size of the alphabet, got {text}: set the alphabet ({', '.join(ALPHABETS)}, or its characters)")
+    return value
 
 # %% ../nbs/47_settings.ipynb #4d87d32c
 def configure(

@@ -369,6 +369,5 @@ for _ in range(12):
 def test_a_loop_of_one_s_own_asks_the_system_for_no_memory_again():
     run = subprocess.run([sys.executable, "-c", LOOP], check=True, capture_output=True, text=True)
     faults = [int(line) for line in run.stdout.splitlines()]
-    assert (
-        sorted(faults[5:])[3] < 1000
-    )  # the gates alone have 3,200 pages; the system itself may move pages in one loop or another
+    middle = sorted(faults[5:])[3]  # of seven: the system itself moves pages in one loop or another
+    assert middle < 1000  # the gates alone have 3,200 pages

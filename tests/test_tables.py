@@ -81,7 +81,9 @@ def test_every_row_of_the_paper_is_in_a_table_after_the_row_that_it_begins_with(
 def test_rows_that_are_not_in_the_paper_say_so(tmp_path):
     assert [row.name for row in BEYOND_TEXT] == ["penn-char-noise-dropout"]
     for row in BEYOND_TEXT:
-        assert row in rows_of(1) and row.train.noise == "fixed" and row.train.dropout_of == "candidates"
+        assert row in rows_of(1)[-1:] and row.train.noise == "fixed" and row.train.dropout_of == "candidates"
+        assert row.train.dropout and row.train.average and row.reported.bpc is None
+        assert table_text(1, []).count("  char, weight noise and dropout") == 2
         said = table_text(1, [TEXT | dict(recipe=row.name)])
         assert "noise and dropout\n    paper  not in the paper\n    here   at rest, 1.111 BPC" in said
     assert BEYOND == BEYOND_TEXT + BEYOND_INK and [row.name for row in BEYOND_INK] == [
