@@ -7,6 +7,7 @@ __all__ = ['PROMPTS', 'least_seen', 'Collector']
 
 # %% ../nbs/77_collect.ipynb #529ec15d
 import html
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ PROMPTS = (
     "Max, Victor and Quincy Moore sat up late.",
     "We walked home along the canal at night.",
     "Is it true that nobody knew? I doubt it.",
-    "She said: \"I'll be there by eight.\"",
+    'She said: "I\'ll be there by eight."',
     "Bring bread, milk; a lemon, if you can.",
     "Grandma's jam won a prize (the first)!",
     "Zoe, Quentin and Xavier flew to Kyoto.",
@@ -50,7 +51,7 @@ PROMPTS = (
     "x = {y | y^2 < 9}; path = C:\\tmp\\new",
     "`ls -l | wc` > ~/log_file.txt; echo `pwd`",
     "[see note 4] {and 6} * 'maybe' @home",
-    "f(x) = x^3 + 5^x; \"n!\" \\ \"k!\" ~ #9 + @2",
+    'f(x) = x^3 + 5^x; "n!" \\ "k!" ~ #9 + @2',
     "A ~ B, C ^ D, E | F, G \\ H, {I} `J` K_L",
     "<b>Why not?</b> Yes/No/Perhaps + $5 @ 3%",
     "[x] milk [ ] eggs [x] tea * jam & honey",
@@ -95,11 +96,12 @@ def save_line(folder: Path, number: int, ink: Ink | None) -> Path:
 
 def next_steps(folder: Path) -> str:
     "What to do with the lines, in a shell."
+    lines, first, run = (shlex.quote(str(path)) for path in (folder, file_of(folder, 0), f"{folder}-run"))
     return "\n".join([
-        f"graves data {folder}",
-        f'graves write "this is how I write" -o before.svg --prime {file_of(folder, 0)}',
-        f"graves train own-hand --data {folder} --out {folder}-run",
-        f'graves write "this is how I write" -o after.svg --model {folder}-run --bias 1',
+        f"graves data {lines}",
+        f'graves write "this is how I write" -o before.svg --prime {first}',
+        f"graves train own-hand --data {lines} --out {run}",
+        f'graves write "this is how I write" -o after.svg --model {run} --bias 1',
     ])  # fmt: skip
 
 # %% ../nbs/77_collect.ipynb #424a71fd
@@ -118,7 +120,7 @@ class Collector(View):
         prompts: Sequence[str] = PROMPTS,  # to be written, one after the other
         model: str = "unipen-synthesis",  # shows what it would see of the ink
     ):
-        self.folder, self.prompts, self.doubted = Path(folder), tuple(prompts), None
+        self.folder, self.prompts, self.doubted = Path(folder).expanduser(), tuple(prompts), None
         self.pad, self.number = InkPad(load_model(model), width=900, height=200), 0
         self.prompt, self.progress, self.message = widgets.HTML(), widgets.HTML(), Message()
         self.save_button = button("Save, next", "save the line and go on", "check", button_style="primary")

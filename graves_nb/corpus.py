@@ -8,6 +8,7 @@ __all__ = ['UNITS', 'END', 'UNKNOWN', 'ALL_BYTES', 'SENTENCES', 'TRAINED', 'WIKI
            'TextPiece', 'Streams', 'Sentences']
 
 # %% ../nbs/17_corpus.ipynb #04-002
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -84,7 +85,8 @@ def split_symbols(
     text = text.decode() if isinstance(text, bytes) else as_text("the text", text)
     if unit == "char":
         return text
-    return [word for line in text.splitlines() for word in (*line.split(), END)]
+    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []
+    return [word for line in lines for word in (*line.split(), END)]
 
 # %% ../nbs/17_corpus.ipynb #04-011
 def look_up(
@@ -97,7 +99,9 @@ def look_up(
     if unseen and UNKNOWN not in index:
         shown = ", ".join(map(repr, unseen[:8])) + (", ..." if len(unseen) > 8 else "")
         size = len(vocabulary)
-        raise ValueError(f"the text has {len(unseen)} {vocabulary.unit}s that the vocabulary of {size} has not: {shown}")
+        raise ValueError(
+            f"the text has {len(unseen)} {vocabulary.unit}s that the vocabulary of {size} has not: {shown}"
+        )
     kind, rare = np.min_scalar_type(len(vocabulary) - 1), index.get(UNKNOWN)
     return np.fromiter((index.get(s, rare) for s in symbols), kind, len(symbols))
 
@@ -106,12 +110,14 @@ def join_symbols(
     unit: str,  # what a symbol is
     symbols: list[int | str],
 ) -> str | bytes:  # bytes for bytes
-    "The inverse of `split_symbols`."
+    "The inverse of `split_symbols`: words with a blank between them, sentences with a newline after them."
     if unit == "byte":
         return bytes(symbols)
     if unit == "char":
         return "".join(symbols)
-    return " ".join(symbols).replace(f" {END} ", "\n").replace(f" {END}", "\n").replace(f"{END} ", "\n")
+    return re.sub(" ?\n", "\n", "".join("\n" if symbol == END else f"{symbol} " for symbol in symbols)).removesuffix(
+        " "
+    )
 
 # %% ../nbs/17_corpus.ipynb #04-018
 @dataclass(frozen=True)
@@ -348,7 +354,9 @@ def split_bytes(
     "The two splits of a file of bytes."
     unseen = sorted(set(occurring(raw)) - set(vocabulary.symbols))
     if unseen:
-        raise ValueError(f"the text has {len(unseen)} bytes that the vocabulary of {len(vocabulary)} has not: {unseen[:8]}")
+        raise ValueError(
+            f"the text has {len(unseen)} bytes that the vocabulary of {len(vocabulary)} has not: {unseen[:8]}"
+        )
     table, cut = np.zeros(256, np.uint8), int(len(raw) * TRAINED)
     table[list(vocabulary.symbols)] = np.arange(len(vocabulary))
     if not 0 < cut < len(raw):
@@ -358,7 +366,14 @@ def split_bytes(
 # %% ../nbs/17_corpus.ipynb #1c5e30f6
 ZIPPED = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")  # how zip archives begin
 UNREADABLE = (  # what Python says of zip archives that are damaged, encrypted, or packed in a way it does not know
-    zipfile.BadZipFile, zlib.error, LZMAError, EOFError, LookupError, OSError, RuntimeError, ValueError
+    zipfile.BadZipFile,
+    zlib.error,
+    LZMAError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    ValueError,
 )  # NotImplementedError is a RuntimeError
 
 # %% ../nbs/17_corpus.ipynb #f6d147d8
@@ -367,7 +382,9 @@ def check_unpacked(
 ) -> None:
     "A `ValueError` if a file claims to be much larger than any text that takes so little."
     if info.file_size > max(100 * info.compress_size, 1 << 24):
-        raise ValueError(f"{info.filename} claims {info.file_size:,} bytes, packed in {info.compress_size:,}, which no text does")
+        raise ValueError(
+            f"{info.filename} claims {info.file_size:,} bytes, packed in {info.compress_size:,}, which no text does"
+        )
 
 # %% ../nbs/17_corpus.ipynb #31fe1eec
 def unzip(
@@ -399,7 +416,9 @@ class TextFile(Corpus):
         path = Path(path)
         if unit == "byte":
             raw = map_bytes(path)
-            known = ALL_BYTES if vocabulary is None else agreed(path.name, Vocabulary("byte", occurring(raw)), vocabulary)
+            known = (
+                ALL_BYTES if vocabulary is None else agreed(path.name, Vocabulary("byte", occurring(raw)), vocabulary)
+            )
             super().__init__(path.name, *split_bytes(raw, known))
         else:
             super().__init__(path.name, *split_file(path, unit, vocabulary))
@@ -535,7 +554,9 @@ class Sentences:
     symbols: Symbols  # of the split
     end: int  # index of the symbol that ends a sentence, as in `Corpus.end`
     batch_size: int = 1  # sentences side by side
-    seed: int | None = None  # those of like length side by side, the pieces in an order by this seed; None is the order of the text
+    seed: int | None = (
+        None  # those of like length side by side, the pieces in an order by this seed; None is the order of the text
+    )
 
     def __post_init__(self):
         if as_whole("batch_size", self.batch_size) < 1 or not len(self.symbols):

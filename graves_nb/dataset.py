@@ -57,7 +57,9 @@ class DataSet:
             if low > most:
                 raise ValueError(f"the {name} of a data set is a range, its least value first, not {low:g} to {most:g}")
         if unknown := [hand for hand in self.hands if hand != ANY and hand not in list_hands()]:
-            raise FileNotFoundError(f"no hand is called {', '.join(unknown)}: there are {', '.join([ANY, *list_hands()])}")
+            raise FileNotFoundError(
+                f"no hand is called {', '.join(unknown)}: there are {', '.join([ANY, *list_hands()])}"
+            )
 
 # %% ../nbs/76_dataset.ipynb #b2d54194
 STEPS = 8  # biases in a range
@@ -91,7 +93,9 @@ def hands_of(wanted: DataSet) -> list[str]:
 MOST_NAMED = 20  # lines that are told of
 
 
-def read_texts(model: InkModel, source, table=FOLDINGS) -> tuple[list[str], Counter]:  # texts, and what was replaced in them
+def read_texts(
+    model: InkModel, source, table=FOLDINGS
+) -> tuple[list[str], Counter]:  # texts, and what was replaced in them
     "The texts of a file, a line each, blank ones left out."
     known, texts, faults, replaced = symbols_of(model), [], [], Counter()
     for number, line in read_lines(source):
@@ -123,8 +127,15 @@ def mark_of_item(wanted: DataSet, item: Item, model: str, primes: dict) -> str:
 
 
 def is_there(wanted: DataSet, item: Item, mark: str) -> bool:
-    "Whether the files of a line are there and right."
-    return mark_in(path_of_item(wanted, item, "png")) == mark and path_of_item(wanted, item, "inkml").exists()
+    "Whether the files of a line are there and right, both of them."
+    return all(mark_in(path_of_item(wanted, item, kind)) == mark for kind in ("png", "inkml"))
+
+
+def discard(wanted: DataSet, item: Item) -> None:
+    "Remove the files of a line that were made in another way, and the metadata first, which would go on naming them."
+    stale = [path for kind in ("png", "inkml") if (path := path_of_item(wanted, item, kind)).exists()]
+    for path in [wanted.folder / "metadata.jsonl", *stale] if stale else []:
+        path.unlink(missing_ok=True)
 
 
 def save_item(wanted: DataSet, item: Item, ink: Ink, mark: str) -> None:
@@ -147,39 +158,47 @@ def in_blocks(items: Iterable[Item]) -> Iterator[Item]:
         yield from sorted(block, key=lambda item: (item.bias, item.hand, item.number))
 
 
-def rows_of(wanted: DataSet, items: Iterable[Item]) -> Iterator[str]:
-    "Lines of metadata.jsonl for the images that are there."
-    for item in items:
-        if path_of_item(wanted, item, "png").exists():
-            about = dict(file_name=f"images/{item.number:08}.png", text=item.text, ink=f"ink/{item.number:08}.inkml")
-            yield json.dumps(about | dict(hand=item.hand, bias=item.bias, pen=item.pen, seed=item.seed), ensure_ascii=False) + "\n"
+def row_of(item: Item) -> str:
+    "A line of metadata.jsonl."
+    about = dict(file_name=f"images/{item.number:08}.png", text=item.text, ink=f"ink/{item.number:08}.inkml")
+    return (
+        json.dumps(about | dict(hand=item.hand, bias=item.bias, pen=item.pen, seed=item.seed), ensure_ascii=False)
+        + "\n"
+    )
 
 
-def write_metadata(wanted: DataSet, items: Iterable[Item]) -> int:  # how many images it names
-    "What each image says, of all shards that are in the folder."
-    count = 0
+def write_metadata(wanted: DataSet, items: Iterable[tuple[Item, str]]) -> tuple[list[Item], int, int]:
+    "What each image says, of all shards that are in the folder: the first of them, how many it names, how many are of another make."
+    first, named, others = [], 0, 0
     with replacing(wanted.folder / "metadata.jsonl") as file:
-        for row in rows_of(wanted, items):
-            file.write(row.encode())
-            count += 1
-    return count
+        for item, mark in items:
+            if is_there(wanted, item, mark):
+                file.write(row_of(item).encode())
+                first += [item] * (named < SHOWN)
+                named += 1
+            else:
+                others += path_of_item(wanted, item, "png").exists()
+    return first, named, others
 
 # %% ../nbs/76_dataset.ipynb #2876f2d9
 SHOWN, COLUMNS, CELL = 60, 3, (420, 84)  # lines, columns, and pixels of each
 
 
 def contact_sheet(wanted: DataSet, items: Iterable[Item]) -> str:
-    "Some lines of the set with their labels, as an SVG."
+    "Lines of the set with their labels, as an SVG."
     cells, (wide, high) = [], CELL
-    there = (item for item in items if path_of_item(wanted, item, "inkml").exists())
-    for i, item in enumerate(islice(there, SHOWN)):
+    for i, item in enumerate(items):
         ink, x, y = Ink.load(path_of_item(wanted, item, "inkml")), i % COLUMNS * wide + 8, i // COLUMNS * high
-        line = svg_of(ink.strokes, ink.text, Picture(height=48, pen=48 * item.pen)).replace("<svg ", f'<svg x="{x}" y="{y + 4}" ', 1)
+        line = svg_of(ink.strokes, ink.text, Picture(height=48, pen=48 * item.pen)).replace(
+            "<svg ", f'<svg x="{x}" y="{y + 4}" ', 1
+        )
         width = float(line.partition('width="')[2].partition('"')[0])
         fit = min(1.0, (wide - 16) / width)
         line = line.replace(f'width="{width:g}"', f'width="{width * fit:.2f}"', 1)
         label = xml_text(f"{item.number}  {item.text}"[:64])
-        cells.append(f'{line}<text x="{x}" y="{y + 66}">{label}</text><text x="{x}" y="{y + 78}">hand {item.hand}, bias {item.bias:g}</text>')
+        cells.append(
+            f'{line}<text x="{x}" y="{y + 66}">{label}</text><text x="{x}" y="{y + 78}">hand {item.hand}, bias {item.bias:g}</text>'
+        )
     size = COLUMNS * wide, -(-len(cells) // COLUMNS) * high
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{size[0]}" height="{size[1]}" style="background:#ffffff" '
@@ -193,7 +212,7 @@ class Made(NamedTuple):
     written: int  # lines of this shard that were written
     kept: int  # that were there already, made in the same way
     failed: int  # that came to no good end, and were left out
-    there: int  # images of all shards in the folder
+    there: int  # images of all shards in the folder that are right
     replaced: Counter  # (character, what was written for it): how often in the texts
 
 
@@ -213,26 +232,38 @@ def write_dataset(
     def items(step: int = 1, first: int = 0) -> Iterator[Item]:
         return (item_of(i, texts, wanted, hands) for i in range(first, wanted.lines, step))
 
+    def mark(item: Item) -> str:
+        return mark_of_item(wanted, item, weights, primes)
+
     def due() -> Iterator[Item]:
         for item in items(parts, part - 1):
-            there = is_there(wanted, item, mark_of_item(wanted, item, weights, primes))
+            there = is_there(wanted, item, mark(item))
             counted["kept"] += there
             if not there:
                 yield item
 
     jobs = (Job(item.text, item.seed, primes[item.hand], item.bias, item) for item in in_blocks(due()))
     try:
-        for sample in tqdm(stream(model, jobs, retry=wanted.retry, fold=False), unit=" lines", delay=2, leave=False, disable=None):
+        for sample in tqdm(
+            stream(model, jobs, retry=wanted.retry, fold=False), unit=" lines", delay=2, leave=False, disable=None
+        ):
             item = sample.job.label
+            discard(wanted, item)
             if sample.trouble:
                 warn(f"line {item.number} is left out: {sample.trouble}")
             else:
-                save_item(wanted, item, straightened(sample.ink), mark_of_item(wanted, item, weights, primes))
+                save_item(wanted, item, straightened(sample.ink), mark(item))
             counted.update(written=not sample.trouble, failed=bool(sample.trouble))
-        there = write_metadata(wanted, items())
+        first, there, others = write_metadata(wanted, ((item, mark(item)) for item in items()))
         with replacing(wanted.folder / "contact.svg") as file:
-            file.write(contact_sheet(wanted, items()).encode())
+            file.write(contact_sheet(wanted, first).encode())
     except OSError as error:
         kept = counted["written"] + counted["kept"]
-        raise OSError(error.errno, f"{error.strerror}; {kept:,} lines of this part are complete, and the same command goes on") from error
+        raise OSError(
+            error.errno, f"{error.strerror}; {kept:,} lines of this part are complete, and the same command goes on"
+        ) from error
+    if others:
+        warn(
+            f"{others:,} images are of other texts or settings, and metadata.jsonl does not name them: without --shard this command makes them anew"
+        )
     return Made(counted["written"], counted["kept"], counted["failed"], there, replaced)

@@ -197,7 +197,11 @@ class Hand:
 def measure_hand(
     inks: Sequence[Ink],  # by one writer at one tablet, in the tablet's units, labelled
 ) -> Hand:
-    "Medians over the labelled pieces, so that a few wrong labels do not matter."
+    "Medians over the labelled pieces, so that a few wrong labels do not matter; a `ValueError` if one has no label, or there is none."
+    if bare := sum(not i.text.strip() for i in inks) or not inks:
+        raise ValueError(
+            f"a hand is measured on ink with its text: {f'{bare} of {len(inks)} pieces have none' if inks else 'there is no ink'}"
+        )
     rows = []
     for i in inks:
         xy, width = measurable(i), weigh(i.text, width_of)

@@ -334,6 +334,8 @@ def extract(
         with replacing_folder(target) as part, tarfile.open(archive) as tar:
             for member in tqdm(tar, f"unpacking {archive.name}", unit=" files", leave=False, delay=2):
                 unpack_member(tar, member, part)
+            while tar.fileobj.read(1 << 20):  # to the end of the archive, where its checksum is
+                pass
     except (tarfile.TarError, EOFError, zlib.error, BadGzipFile, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"cannot use {archive}: {reason}; download it again, or unpack it yourself") from error

@@ -51,17 +51,19 @@ def inkml_of(
         return np.format_float_positional(v, unique=True, trim="-")
 
     traces = (", ".join(f"{number(x)} {number(y)}" for x, y in s) for s in strokes)
-    return "\n".join([
-        '<?xml version="1.0" encoding="UTF-8"?>',
-        '<ink xmlns="http://www.w3.org/2003/InkML">',
-        "<context><traceFormat>",
-        '<channel name="X" type="decimal"/><channel name="Y" type="decimal"/>',
-        "</traceFormat></context>",
-        f'<annotation type="truth">{xml_text(text)}</annotation>',
-        f'<annotation type="writer">{xml_text(writer)}</annotation>',
-        *(f"<trace>{t}</trace>" for t in traces),
-        "</ink>\n",
-    ])
+    return "\n".join(
+        [
+            '<?xml version="1.0" encoding="UTF-8"?>',
+            '<ink xmlns="http://www.w3.org/2003/InkML">',
+            "<context><traceFormat>",
+            '<channel name="X" type="decimal"/><channel name="Y" type="decimal"/>',
+            "</traceFormat></context>",
+            f'<annotation type="truth">{xml_text(text)}</annotation>',
+            f'<annotation type="writer">{xml_text(writer)}</annotation>',
+            *(f"<trace>{t}</trace>" for t in traces),
+            "</ink>\n",
+        ]
+    )
 
 # %% ../nbs/01_inkml.ipynb #2a2df47f
 VALUE = re.compile(r"(?:[!'\"]\s*)?(?:[-+]?\s*(?:#[0-9A-Fa-f]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|[*?TF])")
@@ -106,6 +108,7 @@ class TraceFormat(NamedTuple):
 
     columns: tuple[int, int] = (0, 1)  # where X and Y stand among the channels
     scale: tuple[float, float] = (1.0, 1.0)  # what to multiply X and Y by: negative for an axis that is turned round
+    step: float | None = None  # millimetres of one X; None where nothing is said
 
 # %% ../nbs/01_inkml.ipynb #1fbf5cd4
 def parse_trace(
@@ -158,6 +161,21 @@ def format_element(
     return None
 
 # %% ../nbs/01_inkml.ipynb #89f6bde2
+def properties_of(
+    root: Element,  # the <ink> element
+    ids: dict[str, Element],  # of the document
+) -> dict[Element | None, dict[tuple[str, str], Element]]:  # channelProperty by channel and name
+    "What is said of channels, by the traceFormat of the device that says it; under None all of it."
+    devices = [e for e in root.iter() if kind_of(e) == "inkSource"]
+    said = {}
+    for format, part in [(None, root), *((format_element(device, ids), device) for device in devices)]:
+        here = {
+            (e.get("channel", "").upper(), e.get("name", "")): e for e in part.iter() if kind_of(e) == "channelProperty"
+        }
+        said.setdefault(format, {}).update(here)
+    return said
+
+
 LENGTHS = {"m": 1000.0, "cm": 10.0, "mm": 1.0, "in": 25.4, "pt": 25.4 / 72, "pc": 25.4 / 6, "himetric": 0.01}
 
 
@@ -177,7 +195,7 @@ def trace_format(
     element: Element | None,  # a traceFormat
     properties: dict[tuple[str, str], Element],  # channelProperty by channel and name
 ) -> TraceFormat:
-    "Where X and Y stand, and which way they point."
+    "Where X and Y stand, which way they point, and how far a step of each is."
     channels = [] if element is None else [e for e in element.iter() if kind_of(e) == "channel"]
     if not channels:
         return TraceFormat()
@@ -187,7 +205,7 @@ def trace_format(
     columns = names.index("X"), names.index("Y")
     signs = [-1.0 if channels[c].get("orientation", "").startswith("-") else 1.0 for c in columns]
     x, y = (step_of(channels[c], properties) for c in columns)
-    return TraceFormat(columns, (signs[0], signs[1] * (y / x if x and y else 1.0)))
+    return TraceFormat(columns, (signs[0], signs[1] * (y / x if x and y else 1.0)), x)
 
 # %% ../nbs/01_inkml.ipynb #92b6d3ac
 def traces_of(
@@ -204,10 +222,11 @@ def traces_of(
         if element in seen:
             continue
         seen.add(element)
-        context = ids.get(element.get("contextRef", "").lstrip("#"), context)
+        referred = ids.get(element.get("contextRef", "").lstrip("#"))
+        context = context if format_element(referred, ids) is None else referred
         match kind_of(element):
             case "context" | "inkSource" | "traceFormat":
-                current = element
+                current = current if format_element(element, ids) is None else element
             case "traceGroup":
                 waiting += [(child, context) for child in reversed(element)]
             case "traceView":
@@ -258,17 +277,18 @@ def read_traces(
 ) -> list[np.ndarray]:  # (n, 2) each, n at least 1
     "The strokes of a document: traces of the pen on the paper, pieces joined, empty ones left out."
     ids = {name: e for e in root.iter() if (name := id_of(e))}
-    properties = {
-        (e.get("channel", "").upper(), e.get("name", "")): e for e in root.iter() if kind_of(e) == "channelProperty"
-    }
-    strokes, places, formats = [], {}, {}
+    properties = properties_of(root, ids)
+    strokes, places, formats, unit = [], {}, {}, None
     for number, (trace, context) in enumerate(traces_of(root, ids)):
         if trace.get("type") == "penUp":
             continue
         try:
             if context not in formats:
-                formats[context] = trace_format(format_element(context, ids), properties)
-            add_trace(strokes, places, trace, parse_trace(trace.text or "", formats[context]))
+                element = format_element(context, ids)
+                formats[context] = trace_format(element, properties.get(element, properties[None]))
+                unit = unit or formats[context].step
+            points = parse_trace(trace.text or "", formats[context])
+            add_trace(strokes, places, trace, points * (formats[context].step or unit) / unit if unit else points)
         except ValueError as error:
             raise ValueError(f"trace {number + 1}{f' ({id_of(trace)})' if id_of(trace) else ''}: {error}") from error
     joined = (np.concatenate(pieces).astype(np.float32) for pieces in strokes)

@@ -4,11 +4,13 @@ import errno
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from commands import graves
@@ -89,6 +91,52 @@ def test_a_full_disk_is_told_and_what_is_there_stays(whole, tmp_path, monkeypatc
     monkeypatch.undo()
     again = write_dataset(load_model(), io.BytesIO(TEXTS), replace(wanted, folder=tmp_path))
     assert again.kept == 3 and files_in(tmp_path) == files_in(wanted.folder)
+
+
+def labels_of(folder):
+    "What the metadata and the ink say of each image."
+    rows = [json.loads(row) for row in (folder / "metadata.jsonl").read_text().splitlines()]
+    return [(row["text"], Ink.load(folder / row["ink"]).text) for row in rows]
+
+
+def test_no_image_is_named_with_another_text_than_its_own(whole, tmp_path, monkeypatch):
+    wanted, made = whole
+    shutil.copytree(wanted.folder, tmp_path / "set")
+    wanted, other, said = replace(wanted, folder=tmp_path / "set"), io.BytesIO(b"new\n" + TEXTS), []
+    part = write_dataset(load_model(), other, replace(wanted, shard=(1, 2)), said.append)
+    assert all(text == shown for text, shown in labels_of(wanted.folder)) and part.there <= 4
+    assert "of other texts or settings" in said[-1] and "without --shard" in said[-1]
+
+    real, done = dataset.save_item, []
+
+    def interrupted(*args):
+        if done:
+            raise KeyboardInterrupt
+        done.append(real(*args))
+
+    monkeypatch.setattr(dataset, "save_item", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(load_model(), io.BytesIO(TEXTS), wanted)
+    assert not (wanted.folder / "metadata.jsonl").exists()  # it would name some with another text
+    monkeypatch.undo()
+    assert write_dataset(load_model(), io.BytesIO(TEXTS), wanted).there == made.there
+    assert files_in(wanted.folder) == files_in(whole[0].folder)
+
+
+def test_a_line_that_failed_leaves_no_older_image_behind(whole, tmp_path, monkeypatch):
+    shutil.copytree(whole[0].folder, tmp_path / "set")
+    wanted, real, said = replace(whole[0], folder=tmp_path / "set"), dataset.stream, []
+
+    def failing(*args, **kwargs):
+        for sample in real(*args, **kwargs):
+            lost = sample.job.label.number == 1
+            yield SimpleNamespace(job=sample.job, ink=sample.ink, trouble="it ran away" if lost else sample.trouble)
+
+    monkeypatch.setattr(dataset, "stream", failing)
+    made = write_dataset(load_model(), io.BytesIO(b"new\n" + TEXTS), wanted, said.append)
+    assert "line 1 is left out: it ran away" in said and made.failed and made.there == made.written + made.kept
+    assert not (tmp_path / "set" / "images" / "00000001.png").exists()
+    assert all(text == shown for text, shown in labels_of(wanted.folder))
 
 
 def test_bad_texts_are_all_named_at_once(tmp_path):

@@ -625,6 +625,17 @@ def test_a_damaged_archive_is_named(packed, tmp_path, share):
         IAMOnDB(packed, cache=tmp_path / "cache").lines()
 
 
+def test_an_archive_with_a_wrong_bit_is_named_wherever_the_bit_is(packed, tmp_path):
+    archive = packed / "lineStrokes-all.tar.gz"
+    whole, named = archive.read_bytes(), 0
+    for place in range(40, len(whole) - 8, len(whole) // 25):
+        archive.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with pytest.raises(ValueError, match=r"cannot use .*lineStrokes-all\.tar\.gz: .*download it again"):
+            IAMOnDB(packed, cache=tmp_path / "cache").lines()
+        named += 1
+    assert named > 20 and not list((tmp_path / "cache").glob("iamondb-*/lineStrokes"))
+
+
 def test_an_archive_of_something_else_is_named(folder, packed, tmp_path):
     pack_up(folder.root, packed, "ascii", "lineStrokes-all.tar.gz")
     with pytest.raises(FileNotFoundError, match=r"lineStrokes-all\.tar\.gz holds no folder lineStrokes/"):

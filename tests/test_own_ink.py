@@ -40,7 +40,7 @@ def test_it_is_counted_trained_on_and_written_with(tmp_path):
     [
         ("<ink><trace>1 2, 3", "not a readable InkML file"),
         ("<ink><trace>1 2, 3 4</trace></ink>", "it has no text"),
-        ('<ink><annotation type="truth">caf\u00e9</annotation><trace>1 2, 3 4</trace></ink>', "'\u00e9'"),
+        ('<ink><annotation type="truth">\u0142oty</annotation><trace>1 2, 3 4</trace></ink>', "'\u0142'"),
         ('<ink><annotation type="truth">dot</annotation><trace>1 2</trace></ink>', "no width or no height"),
     ],
 )
@@ -51,6 +51,27 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path, content, said):
     with pytest.raises(ValueError, match="wrong.inkml cannot be used") as caught:
         own.split("train")
     assert said in str(caught.value)
+
+
+def test_what_can_be_trained_on_is_what_is_counted(tmp_path):
+    for name, text in (
+        ("a.inkml", "Zo\u00eb M\u00fcller"),
+        ("B.INKML", "Ko\u0308ln"),
+        ("linked/c.inkml", "stra\u00dfe"),
+    ):
+        (tmp_path / "disk" / name).parent.mkdir(parents=True, exist_ok=True)
+        Ink.from_strokes(trace_of(text, 30.0), text=text, writer="me").save(tmp_path / "line.inkml")
+        (tmp_path / "line.inkml").rename(tmp_path / "disk" / name)
+    (tmp_path / "ink").mkdir()
+    for name in ("a.inkml", "B.INKML", "linked"):
+        (tmp_path / "ink" / name).symlink_to(tmp_path / "disk" / name)
+    (tmp_path / "ink" / "linked" / "again").symlink_to(tmp_path / "ink")
+    (tmp_path / "ink" / "._a.inkml").write_bytes(b"\0\5\26\7")
+    listed = graves("data", tmp_path / "ink").stdout
+    assert "3 lines" in listed and "files that could not be read: 0" in listed
+    assert "K\u00f6ln" in {ink.text for ink in OwnInk(tmp_path / "ink").inks.values()}
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        OwnInk(tmp_path / "nowhere")
 
 
 def test_the_shell_names_it_in_one_line_and_trains_nothing(tmp_path):
