@@ -78,8 +78,8 @@ def line_data(
         chance=chance_losses(model, ink).astype(float).round(3).tolist(),
         ends=p.end_of_stroke.double().numpy().round(4).tolist(), gaussians=packed(guesses(p, model, ink)),
         components=(used + 1).tolist(), all=weights.shape[1], weights=shares(weights[:, used].T),
-        letter=float((right - left) / max(len(ink.text), 1)), **_looked_at(trace, ink.text),
-    )  # fmt: skip
+        letter=float((right - left) / max(len(ink.text), 1)),
+    ) | _looked_at(trace, ink.text)  # fmt: skip
 
 
 def _frame_of(found):
@@ -193,6 +193,9 @@ class LineView(anywidget.AnyWidget):
         which: int,  # of the ways on, from 0
     ) -> None:
         "Write the line on from one of the ways."
+        if which not in range(len(self.branches)):
+            offered = f"choose from 0 to {len(self.branches) - 1}" if self.branches else "ask for some with branch() first"
+            raise ValueError(f"there is no way on {which}: {offered}")
         seed, at = self.branches[which]["seed"], self.at
         self.show(self.model, go_on(self.model, self.sample, at + 1, seed), at, [*self.forks, (at + 1, seed, None)])
 
@@ -201,6 +204,9 @@ class LineView(anywidget.AnyWidget):
         strokes: list,  # of points [x, y], drawn on the paper of the line
     ) -> None:
         "Write the line on from strokes that were drawn after the cursor."
+        strokes = [stroke for stroke in strokes if len(stroke)]
+        if not strokes:
+            raise ValueError("nothing was drawn: draw a stroke on the line, from which it is to go on")
         drawn, at, seed = drawn_at_pace(self.model, strokes), self.at, self.sample.job.seed
         fork = at + 1, seed, drawn
         self.show(self.model, go_on(self.model, self.sample, *fork), at + len(drawn), [*self.forks, fork])

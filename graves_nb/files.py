@@ -33,13 +33,15 @@ from .checks import as_list, as_record
 def replacing(
     path: str | os.PathLike,  # the file to write, whole or not at all
 ) -> Iterator[BinaryIO]:
-    "A file to write to, which takes its place when the block ends without an error; a link goes on leading to it."
+    "A file to write to, which takes its place when the block ends without an error; a link goes on leading to it, and who may read it stays."
     path = Path(path)
     real = Path(os.path.realpath(path))
     temporary = real.with_name(f".{real.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as file:
             yield file
+        if real.exists():
+            shutil.copymode(real, temporary)
         os.replace(temporary, real)
     except OSError as error:
         if error.errno is None:  # the block's own, such as that of a damaged archive: the disk gives a number

@@ -18,7 +18,7 @@ import numpy as np
 from .colours import BLUE, ORANGE
 from .ink import PAGE_LETTERS, on_page
 from .model import InkModel, TextModel
-from .sampling import sample_ink, sample_text, write
+from .sampling import sample_ink, sample_text, text_to_write, write
 from .training import Trainer
 from .views import Message, View, button, row
 
@@ -188,14 +188,31 @@ class TrainingMonitor(View):
         super().__init__([buttons, self.message, self.picture, self.line])
         self.start_button.on_click(lambda _: self.start())
         self.stop_button.on_click(lambda _: self.stop())
+        self._heir, before = None, getattr(trainer.report, "__self__", None)
         trainer.report = self._report
         self.show_state("not started" if not trainer.progress.points else "stopped")
+        if trainer.model.kind == "synthesis":
+            self._try(lambda: text_to_write(trainer.model, text))
+        if isinstance(before, TrainingMonitor):
+            self._take_over(before)
         RUNNING.add(self)
         hear_interrupts()
 
+    def _take_over(self, other):
+        "Have all that another monitor of the same trainer has."
+        for name in ("_report_before", "_thread", "_began", "_last", "_strip", "losses"):
+            setattr(self, name, getattr(other, name))
+        for name in ("picture", "line", "state"):
+            getattr(self, name).value = getattr(other, name).value
+        for name in ("start_button", "stop_button"):
+            getattr(self, name).disabled = getattr(other, name).disabled
+            getattr(other, name).disabled = True
+        other._heir, other._thread = self, None
+        other.message.tell("another monitor of this trainer has taken over")
+
     def start(self) -> None:
         "Start, or go on."
-        if self._thread is None or not self._thread.is_alive():
+        if self._heir is None and (self._thread is None or not self._thread.is_alive()):
             self.message.tell()
             self.start_button.disabled, self.stop_button.disabled = True, False
             self._began = time.monotonic(), self.trainer.progress.points
@@ -207,28 +224,48 @@ class TrainingMonitor(View):
         wait: bool = False,  # until it has stopped
     ) -> None:
         "Stop after the next update; the run is kept."
-        self.trainer.stop()
+        if self._heir is None:
+            self.trainer.stop()
         if wait and self._thread is not None:
             self._thread.join()
 
     def _run(self):
         self.show_state("training")
+        state, told = "failed", ""
         try:
             self.trainer.fit()
-            self.show_state("done" if self.trainer.progress.ended else "stopped, Start goes on")
+            state = "done" if self.trainer.progress.ended else "stopped, Start goes on"
         except Exception as error:  # whatever it is, the user should read it
-            self.message.tell(f"{type(error).__name__}: {error}")
-            self.show_state("failed")
-        finally:
-            self.start_button.disabled, self.stop_button.disabled = False, True
+            told = f"{type(error).__name__}: {error}"
+        self._ended(state, told)
+
+    def _ended(self, state, told):
+        "Say how the training ended, here or in the monitor that has taken over."
+        if self._heir is not None:
+            self._heir._ended(state, told)
+            return
+        if told:
+            self.message.tell(told)
+        self.show_state(state)
+        self.start_button.disabled, self.stop_button.disabled = False, True
 
     def _report(self, entry):
         add_loss(self.losses, entry, self._validated, self._unit)
-        self.picture.value = losses_svg(self.losses, self._measure, self._unit)
         self.show_state("training")
+        self._try(self._show_losses)
         if time.monotonic() - self._last > self.every:
             self._last = time.monotonic()
-            self.show_line()
+            self._try(self.show_line)
+
+    def _show_losses(self):
+        self.picture.value = losses_svg(self.losses, self._measure, self._unit)
+
+    def _try(self, show):
+        "Show something; what is wrong with it is told, and ends no training."
+        try:
+            show()
+        except Exception as error:  # whatever it is, the training goes on
+            self.message.tell(f"this cannot be shown while it trains: {error}")
 
     def show_state(
         self,
@@ -250,5 +287,6 @@ class TrainingMonitor(View):
         "Stop, and let go of the trainer; its run is kept."
         self.stop(wait=True)
         RUNNING.discard(self)
-        self.trainer.report = self._report_before
+        if self.trainer.report == self._report:
+            self.trainer.report = self._report_before
         super().close()

@@ -338,6 +338,8 @@ def move_window(
     step: int,  # up to which point, from 1
 ) -> None:
     "Take a figure to another step."
+    if not 1 <= step < len(ink):
+        raise ValueError(f"ink of {len(ink)} points has steps 1 to {len(ink) - 1}, got {step}")
     weights, (_, curves), so_far = text_weights(trace, ink.text), window_curves(trace, ink.text, step), track_until(ink, step + 1)
     alpha, beta, kappa = (p[step - 1].detach().numpy() for p in trace.window)
     kappa = kappa - 1 - (trace.phi.shape[1] - len(ink.text))  # places along the text, from 0

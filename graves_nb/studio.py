@@ -21,7 +21,7 @@ import numpy as np
 import traitlets
 
 from .branching import go_on
-from .checks import as_list, as_number, as_record, as_seed, as_text, as_truth
+from .checks import as_list, as_number, as_record, as_seed, as_text, as_truth, as_whole
 from .explorers import LineView
 from .files import replacing
 from .hands import LONG
@@ -70,6 +70,8 @@ def lines_to_write(
 ) -> list[Job]:  # labelled by their rows
     "A text as lines that fit a screen."
     lines = [line for line in break_lines(text, WIDTH) if line] if len(text) > LONGEST else [text]
+    if not lines:
+        raise ValueError("the text is blank: type a few words")
     for line in lines:
         prepare_line(model, Job(line, seed, prime), Settings(bias=bias, joined=joined))
     if prime is None and len(lines) > 1:
@@ -135,7 +137,8 @@ def call_text(
     if names == "write" and len(text) >= LONG:
         whose += ", straight=False"
     letters = "" if joined is None else f", joined={joined}"
-    asked = f"load_model({model!r}), {text!r}, bias={bias:g}, seed={seed}{letters}{whose}"
+    exact = f"{bias:g}" if float(f"{bias:g}") == bias else repr(float(bias))
+    asked = f"load_model({model!r}), {text!r}, bias={exact}, seed={seed}{letters}{whose}"
     if forks and not page:
         return _forked_call(text, asked, forks, [*before, *([f"prime = load_hand({hand!r})"] if hand else [])])
     first = ["from graves_nb.ink import Ink"] if prime is not None else []
@@ -174,15 +177,16 @@ PRESETS = Path("presets.json")  # names and presets, in the folder of the notebo
 
 
 def as_preset(
-    preset: dict | str | Path,  # what it says; as JSON; or a file of that
+    preset: dict | str | Path,  # what it says; as JSON; or a file of that, or its path as text
 ) -> dict:  # any of text, bias, seed, model, hand, prime, joined, forks
     "A preset, if it is one."
-    if isinstance(preset, Path):
-        preset = preset.read_text(encoding="utf-8")
+    if isinstance(preset, str) and not preset.lstrip().startswith(("{", "[")):
+        preset = Path(preset)
     try:
+        preset = preset.read_text(encoding="utf-8") if isinstance(preset, Path) else preset
         preset = json.loads(preset) if isinstance(preset, str) else preset
-    except json.JSONDecodeError as error:
-        raise ValueError(f"this is no preset, which is JSON: {error}") from error
+    except (ValueError, RecursionError, OSError) as error:
+        raise ValueError(f"this is no preset, which is JSON, and no file of one: {error}") from error
     found = as_record("the preset", preset, RULES, optional=tuple(RULES))
     if strange := set(found) - set(RULES):
         raise ValueError(f"a preset says {', '.join(RULES)}; not {', '.join(sorted(strange))}")
@@ -232,8 +236,10 @@ def as_prime(name, value):
     return as_record(name, value, dict(text=as_text, strokes=strokes))
 
 
+LAST_SEED = 2**31 - 1  # of the control
+
 RULES = dict(
-    text=as_text, bias=partial(as_number, low=0, high=5), seed=lambda _, value: as_seed(value), model=as_text,
+    text=as_text, bias=partial(as_number, low=0, high=5), seed=partial(as_whole, low=0, high=LAST_SEED), model=as_text,
     hand=lambda name, value: None if value is None else as_text(name, value), prime=as_prime,
     joined=lambda name, value: None if value is None else as_truth(name, value), forks=partial(as_list, rule=as_fork),
 )  # fmt: skip
@@ -261,7 +267,7 @@ def make_controls(
     studio.hand.offer({NO_HAND: ("any", None), **named_hands(), PAD_HAND: ("my own", None)})
     studio.ladder = InkChoice(description="how neat")
     studio.bias = field(widgets.FloatSlider, "bias", "150px", value=bias, min=0.0, max=5.0, step=0.1, continuous_update=False)
-    studio.seed = field(widgets.BoundedIntText, "seed", "90px", value=seed, min=0, max=2**31 - 1)
+    studio.seed = field(widgets.BoundedIntText, "seed", "90px", value=seed, min=0, max=LAST_SEED)
     studio.joined = field(widgets.Dropdown, "letters", "130px", options=dict(LETTERS))
     studio.model = field(widgets.Dropdown, "model", "120px", options=names, value=model)
     studio.model.layout.display = "none" if len(names) == 1 else ""
@@ -297,6 +303,7 @@ def make_results(
     names = dict(placeholder="a name; or a preset as text", ensure_option=False, continuous_update=False)
     studio.presets = field(widgets.Combobox, "preset", **names)
     studio.keep_button = button("Keep", "keep text, hand, bias, seed and other ways on under this name", "bookmark")
+    studio.back_button = button("Bring back", "write the line again that has this name", "undo")
     studio.kept = Message()
     offer_presets(studio)
 
@@ -320,7 +327,7 @@ def arranged(
         row(studio.text, studio.write_button, studio.stop_button, studio.another, studio.own), studio.message,
         studio.hand, studio.pad_box, row(studio.ladder, studio.bias, studio.seed, studio.joined, studio.model),
         studio.view, studio.code, row(studio.file, studio.save_button, studio.saved),
-        row(studio.presets, studio.keep_button, studio.kept),
+        row(studio.presets, studio.keep_button, studio.back_button, studio.kept),
     ]  # fmt: skip
 
 # %% ../nbs/67_studio.ipynb #67-012
@@ -347,9 +354,10 @@ def connect(
     studio.write_button.on_click(lambda _: wish(studio))
     studio.stop_button.on_click(lambda _: studio.stop())
     studio.save_button.on_click(lambda _: studio.save())
-    studio.another.on_click(lambda _: setattr(studio.seed, "value", (studio.seed.value + 1) % 2**31))
+    studio.another.on_click(lambda _: setattr(studio.seed, "value", (studio.seed.value + 1) % (LAST_SEED + 1)))
     studio.text.observe(lambda _: typed(studio), "value")
     studio.keep_button.on_click(lambda _: keep_line(studio))
+    studio.back_button.on_click(lambda _: bring_kept(studio))
     studio.presets.observe(lambda change: chosen_preset(studio, change["new"]), "value")
     studio.link = traitlets.link((studio.pad_text, "value"), (studio.pad, "text"))
     studio.pad.observe(lambda change: drawn_on_pad(studio, change), "strokes")
@@ -436,7 +444,22 @@ def went_on(studio, sample):
         return
     studio.samples[studio.view.row] = sample
     studio.view.page = page_points(studio.samples)
-    studio.code.value = call_text(**studio._call, forks=studio.view.forks)
+    if is_page(studio):
+        studio._strayed.add(studio.view.row + 1)
+        studio.message.tell(strayed_words(studio))
+    head = f"# {words}\n" if (words := strayed_words(studio)) else ""
+    studio.code.value = head + call_text(**studio._call, forks=studio.view.forks)
+
+
+def is_page(studio):
+    "Whether what is written is a page, of which a call and a preset have no other ways on."
+    return len(studio._call["text"]) > LONGEST
+
+
+def strayed_words(studio):
+    "Which lines of a page are other than the call and the preset have them; empty if none is."
+    rows = ", ".join(map(str, sorted(studio._strayed)))
+    return f"line {rows} went on another way; neither this call nor a preset has it" if rows else ""
 
 
 def preset_of(studio):
@@ -446,7 +469,7 @@ def preset_of(studio):
     found = {key: value for key, value in asked.items() if key != "prime" and value is not None}
     if prime := asked.get("prime"):
         found["prime"] = dict(text=prime.text, strokes=[np.round(stroke.astype(float), 1).tolist() for stroke in prime.strokes])
-    forks = [] if len(studio.samples) > 1 else studio.view.forks
+    forks = [] if studio._call is None or is_page(studio) else studio.view.forks
     return found | ({"forks": [[at, seed, None if drawn is None else np.asarray(drawn).tolist()] for at, seed, drawn in forks]} if forks else {})
 
 
@@ -481,24 +504,45 @@ def bring_back(studio, preset):
 
 
 def chosen_preset(studio, value):
-    "A name that is known brings its line back, as a preset in full does; another name is one to keep."
-    known = offer_presets(studio)
-    if value in known or value.lstrip().startswith("{"):
-        bring_back(studio, known.get(value, value))
-        studio.presets.value = ""  # so that it can be chosen again
+    "A preset in full brings its line back; a name is one to keep, or one to bring back when that is pressed."
+    offer_presets(studio)
+    if value.lstrip().startswith("{"):
+        bring_back(studio, value)
+        studio.presets.value = ""  # so that it can be given again
+
+
+def bring_kept(studio):
+    "Bring back the line that was kept under the name that is there."
+    name = studio.presets.value.strip()
+    try:
+        kept = read_presets()
+    except (ValueError, OSError) as error:
+        studio.kept.tell(str(error))
+        return
+    if name not in kept:
+        names = f"choose from {', '.join(kept)}" if kept else "none is kept yet"
+        studio.kept.tell(f"no preset is kept as {name!r}: {names}")
+        return
+    studio.kept.tell()
+    bring_back(studio, kept[name])
 
 
 def keep_line(studio):
-    "Keep what makes the line under the name that was typed."
+    "Keep what makes the line under the name that was typed; another line of that name is replaced when asked twice."
     name = studio.presets.value.strip()
     if not name or name.startswith("{"):
         studio.kept.tell("say first what it is to be called")
         return
     try:
+        if name in read_presets() and studio._known != name:
+            studio._known = name
+            studio.kept.tell(f"{name!r} is kept already: press Keep again to replace it, or give another name")
+            return
         keep_preset(name, studio.preset)
     except (ValueError, OSError) as error:
         studio.kept.tell(str(error))
         return
+    studio._known = None
     studio.presets.value = ""  # which has the list offered anew
     studio.kept.tell(f"kept as {name!r} in {PRESETS}")
 
@@ -602,7 +646,9 @@ class Studio(View):
     ):
         library()  # compiles what draws a line, on the first day, rather than at the first Write
         self.samples, self._thread, self._stop = [], None, threading.Event()
-        self._call, self._model, self._warned, self._steps = None, None, None, None
+        self._call, self._model, self._steps = None, None, None
+        self._warned, self._known = None, None  # which file, and which preset, is replaced when that is asked again
+        self._strayed = set()  # lines of a page that went on another way, from 1
         self._quiet, self._leaves = False, False  # whether controls are set by Python; whether the line being written makes room for another
         self._lock, self._asked = threading.RLock(), (None, 0.0)  # what was asked for last, and when
         make_controls(self, model, text, bias, seed)
@@ -634,7 +680,7 @@ class Studio(View):
 
     def restore(
         self,
-        preset: dict | str | Path,  # as `preset` is; as JSON; or a file of that
+        preset: dict | str | Path,  # as `preset` is; as JSON; or a file of that, or its path as text
         wait: bool = False,  # return when the line is written; else at once
     ) -> None:
         "Write the line of a preset."
@@ -676,6 +722,7 @@ class Studio(View):
         self._call, self._model = dict(asked, model=self.model.value, **whose), model
         self.code.value = call_text(**self._call)
         self._stop.clear()
+        self._strayed.clear()
         self._thread = threading.Thread(target=self._draw, args=(jobs, prime if own else None, forks), daemon=True)
         self._thread.start()
 
@@ -687,7 +734,8 @@ class Studio(View):
                 return
             go_on_again(self, forks)
             told = [self.sample.trouble] if self.samples and self.sample.trouble else []
-            told += ["stopped"] if self._stop.is_set() else []
+            told += ["stopped; the Python writes all of it"] if self._stop.is_set() else []
+            told += [strayed_words(self)] if self._strayed else []
             self.message.tell("; ".join(dict.fromkeys([*told, *(show_reading(self, own) if own else [])])))
         except Exception as error:  # whatever it is, the user should read it
             self.message.tell(f"{type(error).__name__}: {error}")

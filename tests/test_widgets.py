@@ -9,13 +9,19 @@ import numpy as np
 import pytest
 
 from graves_nb import widgets
+from graves_nb.alphabet import Alphabet
 from graves_nb.colours import ORANGE, contrast
 from graves_nb.ink import Ink
+from graves_nb.model import InkModel
 from graves_nb.plots import step_losses, traces
 from graves_nb.pretrained import load_model
-from graves_nb.sampling import write
+from graves_nb.sampling import sample_ink, write
 from graves_nb.steps import linked_figure
-from graves_nb.widgets import InkPad, Message, Studio
+from graves_nb.studio import read_presets
+from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
+from graves_nb.tasks import InkTask, Stage
+from graves_nb.training import TrainConfig, Trainer
+from graves_nb.widgets import InkPad, Message, MixtureExplorer, Studio, TrainingMonitor
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +109,107 @@ def test_damaged_presets_are_said_and_stay_as_they_are(studio, tmp_path, monkeyp
     assert "kept as 'neat'" in html.unescape(studio.kept.value) and studio.presets.options == ("neat",)
 
 
+def test_a_preset_comes_back_when_that_is_said_and_is_replaced_when_said_twice(studio, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    studio.text.value = "kept"
+    settle(studio)
+    kept = studio.ink.points
+    studio.back_button.click()
+    assert "none is kept yet" in studio.kept.value
+    studio.presets.value = "mine"
+    studio.keep_button.click()
+    studio.text.value = "later"
+    settle(studio)
+    count = studio.view._count
+    studio.presets.value = "mine"
+    studio.keep_button.click()
+    assert "press Keep again to replace it" in studio.kept.value and read_presets()["mine"]["text"] == "kept"
+    assert studio.view._count == count and studio.sample.ink.text == "later"
+    studio.back_button.click()
+    settle(studio)
+    assert np.array_equal(studio.ink.points, kept) and studio.presets.value == "mine"
+    studio.text.value = "later"
+    settle(studio)
+    studio.keep_button.click()
+    assert read_presets()["mine"]["text"] == "later" and studio.presets.options == ("mine",)
+    studio.presets.value = "other"
+    studio.back_button.click()
+    assert "no preset is kept as 'other': choose from mine" in html.unescape(studio.kept.value)
+    studio.presets.value = '{"text": "from text"}'
+    settle(studio)
+    assert studio.sample.ink.text == "from text" and studio.presets.value == ""
+
+
+def test_a_preset_that_is_none_is_told(studio, tmp_path):
+    path = tmp_path / "line.json"
+    path.write_text('{"text": "of a file"}')
+    studio.restore(str(path), wait=True)
+    assert studio.sample.ink.text == "of a file"
+    before = studio.view._count
+    for wrong, said in (
+        (str(tmp_path / "none.json"), "no file of one"),
+        ('{"forks": ' + "[" * 100_000, "no preset"),
+        ('{"seed": 2147483648}', "from 0 to 2147483647"),
+    ):
+        studio.view._handle_custom_msg(dict(kind="open", text=wrong), [])
+        assert said in studio.message.value and studio.view._count == before
+
+
+def test_what_a_page_and_a_stopped_line_leave_out_of_the_python_is_said():
+    made = Studio(seed=3, text="many words need many lines: these will be two, or it may be three of them")
+    made.write(wait=True)
+    for row in (1, 0):
+        made.choose(row)
+        made.view.at = 20
+        made.view.branch(2)
+        made.view.take(1)
+        assert made.sample is made.view.sample
+    said = "line 1, 2 went on another way; neither this call nor a preset has it"
+    assert said in made.message.value and made.code.value.startswith(f"# {said}\nfrom graves_nb")
+    made.seed.value = 4
+    settle(made)
+    assert made.message.value == "" and made.code.value.startswith("from graves_nb")
+    made.text.value = "a line that takes longer than this test; " * 3
+    made.stop(wait=True)
+    assert "stopped; the Python writes all of it" in made.message.value
+    made.text.value = " " * 70
+    assert "the text is blank" in made.message.value
+    made.close()
+
+
+def test_a_network_without_words_is_explored():
+    wild = load_model("unipen-prediction")
+    view = MixtureExplorer(wild, sample_ink(wild, 100))
+    assert view.line["text"] == "" and len(view.line["nats"]) == len(view.line["points"]) - 1
+    view.bias = 1.0
+    assert view.line["bias"] == 1.0
+    view.close()
+
+
+def test_a_picture_that_fails_is_told_and_ends_no_training(tmp_path):
+    network = SynthesisNetwork(
+        SynthesisConfig(n_chars=5, hidden_size=12, n_mixtures=2, n_window=2, points_per_char=10.0)
+    )
+    inks = write(load_model(), ["ab", "ba"], bias=1, seed=1)
+    config = TrainConfig(points=2000, batch_size=2, log_updates=2, warmup_updates=2, precision="fp32")
+    model = InkModel(network, Alphabet(" abcd"), load_model().scaler)
+    trainer = Trainer(model, InkTask([Stage(inks)], inks), tmp_path, config)
+    monitor = TrainingMonitor(trainer)  # which is to write hello
+    assert "cannot be shown" in monitor.message.value
+    monitor.losses["training"] = [(1, float("nan"))]
+    monitor.start()
+    monitor._thread.join()
+    assert (
+        trainer.progress.ended and "done · 100%" in monitor.state.value and "cannot be shown" in monitor.message.value
+    )
+    monitor.close()
+    assert trainer.report is print
+
+
 def test_messages_are_next_to_their_buttons(studio):
     rows = [part.children for part in studio.children if hasattr(part, "children")]
     assert any(studio.save_button in row and studio.saved in row for row in rows)
+    assert any(studio.back_button in row and studio.kept in row for row in rows)
     at = list(studio.children).index(studio.message)
     assert studio.write_button in studio.children[at - 1].children
 

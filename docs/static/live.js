@@ -119,13 +119,19 @@ class Writer {
   }
 
   /** A line, point by point: {x, y, end, phi} in letter widths, phi over the characters of `text`. */
-  async *write(text, { bias = 0.5, seed = 0, style = null, joined = false } = {}) {
+  async *write(text, { bias = 0.5, seed = 0, style = null, joined = false, halted = () => false } = {}) {
     const { mean, std, styles } = this.about;
     const hand = style === null ? null : styles[style];
     const before = hand ? hand.text + " " : "";
     const inputs = this.start(hand ? this.encode(before + text, hand.joined) : this.encode(text, joined));
     if (hand) {
+      let rested = performance.now();
       for (const offset of hand.offsets) {
+        if (halted()) return;
+        if (performance.now() - rested > 30) {
+          await pause(0); // so that Stop is heard
+          rested = performance.now();
+        }
         await this.step(inputs);
         inputs.x = this.tensor(offset, 1, 3);
       }
@@ -370,6 +376,7 @@ class Page {
     this.place = place;
     this.part = (name) => place.querySelector(`[name=${name}], .${name}`);
     this.running = null;
+    this.turn = 0; // how many lines were asked for
     this.halt = false;
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
   }
@@ -437,10 +444,12 @@ class Page {
     return { seed, bias: Number(this.part("bias").value), style: style && !joined ? Number(style) - 1 : null, joined };
   }
 
-  /** Write what the page is set to; a line that is being written is ended first. */
+  /** Write what the page is set to; a line that is being written is ended first, and one that waited for that makes room. */
   async write() {
+    const mine = ++this.turn;
     this.halt = true;
     await this.running;
+    if (mine !== this.turn) return;
     this.halt = false;
     this.running = this.writeLine();
     return this.running;
@@ -462,7 +471,7 @@ class Page {
     this.writer.encode(text);
     history.replaceState(null, "", location.pathname + this.address());
     this.begin(text, settings.style !== null);
-    for await (const point of this.writer.write(text, settings)) {
+    for await (const point of this.writer.write(text, { ...settings, halted: () => this.halt })) {
       if (this.halt) break;
       first ??= performance.now();
       this.sheet.add(point);

@@ -24,6 +24,7 @@ function render({ model, el }) {
   const bar = document.createElement("div");
   const status = document.createElement("span");
   let drawing = null;
+  let pen = null; // the pointer that draws: a palm beside it is none
   let begun = 0;
 
   el.classList.add("graves-pad");
@@ -74,7 +75,8 @@ function render({ model, el }) {
   }
 
   canvas.addEventListener("pointerdown", (event) => {
-    if (event.button) return;
+    if (event.button || (drawing && event.pointerId !== pen)) return;
+    pen = event.pointerId;
     if (!begun) begun = event.timeStamp;
     canvas.setPointerCapture(event.pointerId);
     canvas.focus({ preventScroll: true }); // so that its keys work
@@ -83,14 +85,14 @@ function render({ model, el }) {
     event.preventDefault();
   });
   canvas.addEventListener("pointermove", (event) => {
-    if (!drawing) return;
+    if (!drawing || event.pointerId !== pen) return;
     const events = event.getCoalescedEvents ? event.getCoalescedEvents() : [];
     for (const each of events.length ? events : [event]) drawing.push(place(each));
     draw();
   });
   for (const end of ["pointerup", "pointercancel"])
-    canvas.addEventListener(end, () => {
-      if (!drawing) return;
+    canvas.addEventListener(end, (event) => {
+      if (!drawing || event.pointerId !== pen) return;
       const stroke = drawing;
       drawing = null;
       keep([...model.get("strokes"), stroke]);
@@ -113,7 +115,12 @@ function render({ model, el }) {
   el.append(canvas, bar);
   const watch = new ResizeObserver(draw); // also tells when the pad is on the page, and has its colours
   watch.observe(el);
-  return () => watch.disconnect();
+  const theme = new MutationObserver(draw); // another theme has other colours
+  theme.observe(document.body, { attributeFilter: ["data-jp-theme-name", "data-theme", "class"] });
+  return () => {
+    watch.disconnect();
+    theme.disconnect();
+  };
 }
 
 export default { render };

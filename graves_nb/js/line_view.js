@@ -75,6 +75,7 @@ function wordAround(text, u) {
 }
 
 function whatIsWritten(line, step) {
+  if (!line.text) return ""; // a network that knows no text
   const u = line.letters[step - 1];
   if (u < 0) return "between the prime and the text";
   if (line.text[u] === " ") return "at a space";
@@ -91,8 +92,8 @@ function sentence(line, step) {
   const better = line.chance[step - 1] - line.nats[step - 1];
   const judged = better >= 0 ? `${nats(better)} nats better than chance` : `${nats(-better)} nats worse than chance: a surprise`;
   const guess = best ? `Gaussian ${best.component} has ${percent(best.weight)} of the guess` : "no Gaussian has much weight";
-  const doing = whatIsWritten(line, step);
-  return `${doing[0].toUpperCase()}${doing.slice(1)}: ${guess}, the pen is lifted with ${percent(line.ends[step - 1])}. What came is ${judged}.`;
+  const said = [whatIsWritten(line, step), guess].filter((part) => part).join(": ");
+  return `${said[0].toUpperCase()}${said.slice(1)}, the pen is lifted with ${percent(line.ends[step - 1])}. What came is ${judged}.`;
 }
 
 // The Gaussians of the window at a step, (46); places are counted from 0 along the text.
@@ -287,10 +288,17 @@ function render({ model, el }) {
     patience = setTimeout(() => state.line.bias !== model.get("bias") && news.say({ text: NO_ANSWER }), 8000);
   }
 
-  function togglePen(on = !state.pen) {
-    state.pen = on;
-    state.strokes = [];
+  // Take the pen, or put it away; what was drawn and not yet sent is forgotten.
+  function holdPen(on) {
+    clearTimeout(waiting);
+    if (held === "pen") held = null;
+    Object.assign(state, { pen: on, strokes: [] });
     pen.setAttribute("aria-pressed", on);
+    inkTop.style.touchAction = on ? "none" : ""; // else a finger that draws down rolls the page
+  }
+
+  function togglePen(on = !state.pen) {
+    holdPen(on);
     state.note = on ? "Draw on the line: the network goes on from your stroke, a second after the pen is lifted. The cursor is where it takes over." : null;
     draw();
   }
@@ -741,7 +749,7 @@ function render({ model, el }) {
     memory.disabled = !state.line || Boolean(state.growing);
     memory.setAttribute("aria-pressed", Boolean(state.cells));
     whatIf.hidden = pen.hidden = memory.hidden = !model.get("asks") || few();
-    tour.hidden = few();
+    tour.hidden = few() || state.line?.text === ""; // it speaks of letters
     speed.value = model.get("speed");
     [loop.checked, log.checked] = [model.get("loop"), model.get("log")];
   }
@@ -763,6 +771,7 @@ function render({ model, el }) {
   }
 
   function goCharacter(by) {
+    if (!state.line.text) return;
     const u = state.line.letters[state.at - 1];
     go(state.line.places[Math.min(Math.max(u + by, 0), state.line.text.length - 1)]);
   }
@@ -828,7 +837,7 @@ function render({ model, el }) {
 
   function viewUnder(y) {
     const top = tops();
-    if (y >= top.text) return "text";
+    if (state.line.text && y >= top.text) return "text";
     return shown().findLast((name) => y >= top[name] - TITLE);
   }
 
@@ -851,9 +860,12 @@ function render({ model, el }) {
     return name === "nats" ? peakNear(stepAt(x)) : stepAt(x);
   }
 
-  let held = null;
+  let held = null; // what a pointer has hold of, and which pointer: a palm beside the pen is none
+  let finger = null;
+  const other = (event) => held && event.pointerId !== finger;
   inkTop.addEventListener("pointerdown", (event) => {
-    if (!state.line || state.growing || event.button) return;
+    if (!state.line || state.growing || event.button || other(event)) return;
+    finger = event.pointerId;
     const place = placeIn(inkTop, event);
     if (state.pen) {
       inkTop.setPointerCapture(event.pointerId);
@@ -872,7 +884,7 @@ function render({ model, el }) {
     event.preventDefault();
   });
   inkTop.addEventListener("pointermove", (event) => {
-    if (!state.line || state.growing) return;
+    if (!state.line || state.growing || other(event)) return;
     const place = placeIn(inkTop, event);
     if (held === "pen") state.strokes.at(-1).push(frames.ink.from(...place));
     else if (held === "ink") return go(nearestPoint(...place), false);
@@ -881,7 +893,8 @@ function render({ model, el }) {
     drawMoving();
   });
   viewsTop.addEventListener("pointerdown", (event) => {
-    if (!state.line || state.growing || event.button) return;
+    if (!state.line || state.growing || event.button || other(event)) return;
+    finger = event.pointerId;
     const [x, y] = placeIn(viewsTop, event);
     const within = (y - tops().weights) / high();
     if (state.cells && within >= 0 && within < 1) {
@@ -905,7 +918,7 @@ function render({ model, el }) {
     event.preventDefault();
   });
   viewsTop.addEventListener("pointermove", (event) => {
-    if (!state.line || state.growing) return;
+    if (!state.line || state.growing || other(event)) return;
     const [x, y] = placeIn(viewsTop, event);
     if (held === "views") return go(viewUnder(y) === "curves" ? aimed(x, y) : stepAt(x), false);
     state.hover = viewUnder(y) === "curves" ? null : aimed(x, y); // else the curves would flee from the pointer
@@ -913,9 +926,13 @@ function render({ model, el }) {
   });
   for (const layer of [inkTop, viewsTop]) {
     for (const kind of ["pointerup", "pointercancel"])
-      layer.addEventListener(kind, () => {
-        if (held === "pen") waiting = setTimeout(sendStrokes, 900);
-        else if (held) model.save_changes();
+      layer.addEventListener(kind, (event) => {
+        if (other(event)) return;
+        if (held === "pen") {
+          if (kind === "pointercancel") state.strokes.pop(); // the browser took it for something else
+          if (state.strokes.length) waiting = setTimeout(sendStrokes, 900);
+          drawMoving();
+        } else if (held) model.save_changes();
         held = null;
       });
     layer.addEventListener("pointerleave", () => {
@@ -928,6 +945,7 @@ function render({ model, el }) {
   function sendStrokes() {
     const strokes = state.strokes;
     togglePen(false);
+    if (!strokes.length) return;
     ask({ kind: "drawn", at: state.at, strokes }, "the network reads your stroke, and goes on …");
   }
 
@@ -973,7 +991,8 @@ function render({ model, el }) {
     const before = state.line;
     state.line = unpack(model.get("line"));
     state.cells = state.line && unpackCells(model.get("cells"), state.line.steps);
-    Object.assign(state, { growing: null, hover: null, note: null, way: null, strokes: [] });
+    Object.assign(state, { growing: null, hover: null, note: null, way: null });
+    holdPen(false); // a stroke was of the line before
     if (state.line) {
       state.line.picture = state.line.density.source === before?.density.source ? before.picture : Object.assign(new Image(), { src: state.line.density.source, onload: draw });
       state.at = Math.min(Math.max(model.get("at"), 1), state.line.steps);
@@ -1024,11 +1043,14 @@ function render({ model, el }) {
       setTimeout(() => URL.revokeObjectURL(url), 10_000);
       news.say({ text: `${name} is with your downloads` });
     },
-    copy: ({ text }) =>
-      navigator.clipboard.writeText(text).then(
-        () => news.say({ text: "the Python that writes this line is in your clipboard" }),
-        () => news.say({ text: "the browser does not let the page copy: the Python is below" }),
-      ),
+    copy: async ({ text }) => {
+      try {
+        await navigator.clipboard.writeText(text); // there is no clipboard where the page came over plain HTTP
+        news.say({ text: "the Python that writes this line is in your clipboard" });
+      } catch {
+        news.say({ text: "the browser does not let the page copy: the Python is below" });
+      }
+    },
   };
   const hear = (message) => news[message.kind]?.(message);
   const follow = () => {
@@ -1058,20 +1080,24 @@ function render({ model, el }) {
     "change:page": drawPage, "change:row": drawPage, "msg:custom": hear };
   for (const name of ["speed", "loop", "log", "asks"]) heard[`change:${name}`] = draw;
   for (const [name, act] of Object.entries(heard)) model.on(name, act);
-  const watch = new ResizeObserver(() => {
+  const drawAll = () => {
     draw();
     drawPage();
-  });
+  };
+  const watch = new ResizeObserver(drawAll);
   watch.observe(el);
-  const theme = new MutationObserver(draw); // another theme has other colours
+  const theme = new MutationObserver(drawAll); // another theme has other colours
   theme.observe(document.body, { attributeFilter: ["data-jp-theme-name", "data-theme", "class"] });
   offer();
   load();
+  run(); // it may be playing already
   Object.assign(el, { gravesLine: () => state, gravesFrames: () => frames }); // what is shown and where, for who tests it
   return () => {
     watch.disconnect();
     theme.disconnect();
     cancelAnimationFrame(running);
+    clearTimeout(waiting);
+    clearTimeout(patience);
     for (const [name, act] of Object.entries(heard)) model.off(name, act);
   };
 }

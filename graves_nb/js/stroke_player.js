@@ -20,6 +20,7 @@ function render({ model, el }) {
   let last = 0;
   let told = 0;
   let frame = 0;
+  let at = 0; // the position while it plays, in this view: others may show the same ink, and each moves by itself
 
   el.classList.add("graves-player");
   el.addEventListener("keydown", (event) => event.key !== "Escape" && event.stopPropagation()); // else JupyterLab takes arrow keys
@@ -103,10 +104,10 @@ function render({ model, el }) {
     if (!model.get("playing")) return;
     const step = (Math.min(now - last, 100) / 1000) * model.get("points_per_second") * model.get("speed");
     last = now;
-    let next = model.get("position") + step;
-    const end = next >= count();
-    if (end) next = model.get("loop") ? 0 : count();
-    model.set("position", next);
+    at += step;
+    const end = at >= count();
+    if (end) at = model.get("loop") ? 0 : count();
+    model.set("position", at);
     if (end && !model.get("loop")) model.set("playing", false);
     draw();
     tell(end);
@@ -116,7 +117,7 @@ function render({ model, el }) {
   function run() {
     cancelAnimationFrame(frame);
     if (model.get("playing")) {
-      last = performance.now();
+      [last, at] = [performance.now(), model.get("position")];
       frame = requestAnimationFrame(tick);
     }
     draw();
@@ -131,7 +132,8 @@ function render({ model, el }) {
     run();
   });
   time.addEventListener("input", () => {
-    model.set("position", Number(time.value));
+    at = Number(time.value);
+    model.set("position", at);
     tell(false);
     draw();
   });
@@ -147,13 +149,18 @@ function render({ model, el }) {
   model.on("change:playing", run);
   for (const name of ["strokes", "box", "speed", "loop", "text"]) model.on(`change:${name}`, draw);
   model.on("change:position", () => {
+    const position = model.get("position");
     if (!model.get("playing")) draw();
+    else if (Math.abs(position - at) > model.get("points_per_second") * model.get("speed") / 4) at = position; // somebody moved it
   });
   const watch = new ResizeObserver(draw);
   watch.observe(el);
-  draw();
+  const theme = new MutationObserver(draw); // another theme has other colours
+  theme.observe(document.body, { attributeFilter: ["data-jp-theme-name", "data-theme", "class"] });
+  run(); // it may be playing already
   return () => {
     watch.disconnect();
+    theme.disconnect();
     cancelAnimationFrame(frame);
   };
 }
