@@ -1,4 +1,4 @@
-"""The JavaScript of the widgets and of the page that writes, in a real browser, with stand-ins for Python and for the network."""
+"""The JavaScript of the widgets and of the page that writes, in a browser, with stand-ins for Python and network."""
 
 import json
 import shutil
@@ -34,7 +34,8 @@ window.view = async (name, state, model = stateOf(structuredClone(state))) => {
   await sleep(50);  // until its size is known
   const [ink] = el.querySelectorAll(".graves-top, canvas:not(.graves-layer canvas)");
   const point = (kind, x, y, pointerId = 1) => ink.dispatchEvent(new PointerEvent(kind, {
-    bubbles: true, pointerId, clientX: ink.getBoundingClientRect().left + x, clientY: ink.getBoundingClientRect().top + y }));
+    bubbles: true, pointerId,
+    clientX: ink.getBoundingClientRect().left + x, clientY: ink.getBoundingClientRect().top + y }));
   const stroke = (end = "pointerup") => {
     point("pointerdown", 300, 80);
     point("pointermove", 330, 60);
@@ -42,7 +43,8 @@ window.view = async (name, state, model = stateOf(structuredClone(state))) => {
   };
   const button = (label) => [...el.querySelectorAll("button")].find((each) => each.textContent === label);
   const key = (key, shiftKey = false) =>
-    el.querySelector(".graves-line").dispatchEvent(new KeyboardEvent("keydown", { key, shiftKey, bubbles: true, cancelable: true }));
+    el.querySelector(".graves-line").dispatchEvent(
+      new KeyboardEvent("keydown", { key, shiftKey, bubbles: true, cancelable: true }));
   return { model, el, ink, close, point, stroke, button, key, line: el.gravesLine?.() };
 };
 """
@@ -112,7 +114,8 @@ def test_a_stroke_is_sent_unless_it_was_given_up(page, line):
           during.point("pointerup", 310, 80);
           const touch = [cut.ink.style.touchAction, during.ink.style.touchAction];
           await sleep(1300);
-          const counts = Object.entries(sent).map(([name, { model }]) => [name, model.sent.filter(({ kind }) => kind === "drawn")]);
+          const drawn = (model) => model.sent.filter(({ kind }) => kind === "drawn");
+          const counts = Object.entries(sent).map(([name, { model }]) => [name, drawn(model)]);
           return { touch, pens: Object.values(sent).map(({ line }) => line.pen), ...Object.fromEntries(counts) };
         }""",
         line,
@@ -128,15 +131,17 @@ def test_a_palm_beside_the_pen_draws_nothing(page, line):
     strokes, drawn = page.evaluate(
         """async ([pad, state]) => {
           const written = async (made) => {
-            for (const [kind, x, id] of [["down", 100, 1], ["move", 110, 1], ["down", 500, 2], ["move", 510, 2], ["move", 120, 1],
-                                         ["up", 510, 2], ["move", 130, 1], ["up", 130, 1]]) made.point(`pointer${kind}`, x, 60, id);
+            const moves = [["down", 100, 1], ["move", 110, 1], ["down", 500, 2], ["move", 510, 2], ["move", 120, 1],
+                           ["up", 510, 2], ["move", 130, 1], ["up", 130, 1]];
+            for (const [kind, x, id] of moves) made.point(`pointer${kind}`, x, 60, id);
           };
           const made = await view("ink_pad", pad);
           await written(made);
           const other = await view("line_view", state);
           other.button("Your pen").click();
           await written(other);
-          return [made.model.state.strokes.map((stroke) => stroke.map(([x]) => x)), other.line.strokes.map((stroke) => stroke.length)];
+          const lengths = other.line.strokes.map((stroke) => stroke.length);
+          return [made.model.state.strokes.map((stroke) => stroke.map(([x]) => x)), lengths];
         }""",
         [pad, line],
     )
@@ -182,7 +187,8 @@ def test_python_that_cannot_be_copied_is_said_to_be_below(page, line):
     said = page.evaluate(
         """async (state) => {
           const { model, line } = await view("line_view", state), said = [];
-          for (const clipboard of [undefined, { writeText: () => Promise.reject(1) }, { writeText: () => Promise.resolve() }]) {
+          const [refuses, takes] = [() => Promise.reject(1), () => Promise.resolve()];
+          for (const clipboard of [undefined, { writeText: refuses }, { writeText: takes }]) {
             Object.defineProperty(navigator, "clipboard", { value: clipboard, configurable: true });
             model.tell({ kind: "copy", text: "x" });
             await sleep(20);
@@ -207,14 +213,16 @@ def test_ink_has_the_colour_of_another_theme(page, line):
           style.textContent = "body { color: rgb(0, 0, 0) } body[data-theme=dark] { color: rgb(0, 255, 0) }";
           const green = (canvas) => {
             const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-            return data.some((value, i) => i % 4 === 1 && value > 200 && data[i - 1] < 50 && data[i + 1] < 50 && data[i + 2] > 100);
+            const dark = (i) => data[i - 1] < 50 && data[i + 1] < 50;
+            return data.some((value, i) => i % 4 === 1 && value > 200 && dark(i) && data[i + 2] > 100);
           };
           const counts = {};
           for (const [name, state] of Object.entries(states)) {
             delete document.body.dataset.theme;
             const { el } = await view(name, state);
             await sleep(100);
-            const seen = () => [...el.querySelectorAll(name === "line_view" ? ".graves-page canvas" : "canvas")].map(green);
+            const which = name === "line_view" ? ".graves-page canvas" : "canvas";
+            const seen = () => [...el.querySelectorAll(which)].map(green);
             const before = seen();
             document.body.dataset.theme = "dark";
             await sleep(200);
@@ -258,7 +266,8 @@ def test_two_quick_wishes_on_the_live_page_are_one_line(page):
           const { Page } = await import("/live.js");
           const page = new Page(place);
           let [writing, most, read] = [0, 0, 0];
-          page.writer = { about: { styles: [] }, fold: (text) => text, encode() {}, async *write(text, { seed, halted }) {
+          const [about, fold] = [{ styles: [] }, (text) => text];
+          page.writer = { about, fold, encode() {}, async *write(text, { seed, halted }) {
             most = Math.max(most, ++writing);
             try {
               for (let i = 0; i < 20 && !halted(); i++, read += seed === 1) await sleep(5);  // the hand
