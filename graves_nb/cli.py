@@ -682,6 +682,8 @@ def evaluate(
 
     rate = None if rate is None else as_number("rate", rate, 0, 1)
     Dynamic(method)  # says what is wrong before anything is read
+    if not dynamic and (rate is not None or method != "sgd"):
+        raise ValueError("--rate and --method are of dynamic evaluation: add --dynamic")
     if json_file:
         check_target(json_file)
     start, judged = time.monotonic(), load_model(model)

@@ -7,6 +7,7 @@ __all__ = ['OURS', 'CONTRACT', 'Collection', 'register_collection', 'collection_
 
 # %% ../nbs/18_collections.ipynb #b8c06c3e
 import inspect
+import math
 import os
 import runpy
 from collections.abc import Iterator, Sequence
@@ -38,7 +39,7 @@ class Collection:
         return []
 
     def pace(self) -> float:
-        "Mean number of points per character in the lines that are trained on."
+        "Mean number of points per character in the lines that are trained on; NaN where none has a text."
         return pace_of(self.split(self.train_split))
 
     def summary(self) -> list[str]:
@@ -49,8 +50,9 @@ class Collection:
 def pace_of(
     lines: Sequence,  # of ink
 ) -> float:
-    "Points per character."
-    return sum(map(len, lines)) / max(1, sum(len(ink.text) for ink in lines))
+    "Points per character; NaN where no line has a text."
+    characters = sum(len(ink.text) for ink in lines)
+    return sum(map(len, lines)) / characters if characters else math.nan
 
 # %% ../nbs/18_collections.ipynb #057ccc3c
 def lines_of_malformed(

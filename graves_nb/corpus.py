@@ -99,9 +99,7 @@ def look_up(
     if unseen and UNKNOWN not in index:
         shown = ", ".join(map(repr, unseen[:8])) + (", ..." if len(unseen) > 8 else "")
         size = len(vocabulary)
-        raise ValueError(
-            f"the text has {len(unseen)} {vocabulary.unit}s that the vocabulary of {size} has not: {shown}"
-        )
+        raise ValueError(f"the text has {len(unseen)} {vocabulary.unit}s that the vocabulary of {size} has not: {shown}")
     kind, rare = np.min_scalar_type(len(vocabulary) - 1), index.get(UNKNOWN)
     return np.fromiter((index.get(s, rare) for s in symbols), kind, len(symbols))
 
@@ -193,13 +191,19 @@ def agreed(
     own: Vocabulary,  # of the corpus
     wanted: Vocabulary | None,  # of a model that is to read it, if there is one
 ) -> Vocabulary:
-    "The vocabulary of a corpus: the one that is wanted, which may have more symbols than occur."
-    if wanted is not None and (wanted.unit != own.unit or not set(own.symbols) <= set(wanted.symbols)):
+    "The vocabulary of a corpus: the one that is wanted, which may have more symbols than occur, or a symbol for all that it has not."
+    if wanted is None:
+        return own
+    strange = [] if UNKNOWN in wanted.symbols else sorted(set(own.symbols) - set(wanted.symbols))
+    if wanted.unit != own.unit or strange:
+        which = (
+            f", and {', '.join(map(repr, strange[:8]))} not among them" if strange and wanted.unit == own.unit else ""
+        )
         raise ValueError(
             f"{corpus} has {len(own)} kinds of {own.unit}s, which are not the "
-            f"{len(wanted)} {wanted.unit}s that the model knows"
+            f"{len(wanted)} {wanted.unit}s that the model knows{which}"
         )
-    return wanted or own
+    return wanted
 
 # %% ../nbs/17_corpus.ipynb #04-023
 SENTENCES = dict(train=42_068, valid=3_370, test=3_761)  # in Mikolov's files
@@ -354,9 +358,7 @@ def split_bytes(
     "The two splits of a file of bytes."
     unseen = sorted(set(occurring(raw)) - set(vocabulary.symbols))
     if unseen:
-        raise ValueError(
-            f"the text has {len(unseen)} bytes that the vocabulary of {len(vocabulary)} has not: {unseen[:8]}"
-        )
+        raise ValueError(f"the text has {len(unseen)} bytes that the vocabulary of {len(vocabulary)} has not: {unseen[:8]}")
     table, cut = np.zeros(256, np.uint8), int(len(raw) * TRAINED)
     table[list(vocabulary.symbols)] = np.arange(len(vocabulary))
     if not 0 < cut < len(raw):
@@ -366,14 +368,7 @@ def split_bytes(
 # %% ../nbs/17_corpus.ipynb #1c5e30f6
 ZIPPED = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")  # how zip archives begin
 UNREADABLE = (  # what Python says of zip archives that are damaged, encrypted, or packed in a way it does not know
-    zipfile.BadZipFile,
-    zlib.error,
-    LZMAError,
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    ValueError,
+    zipfile.BadZipFile, zlib.error, LZMAError, EOFError, LookupError, OSError, RuntimeError, ValueError
 )  # NotImplementedError is a RuntimeError
 
 # %% ../nbs/17_corpus.ipynb #f6d147d8
@@ -382,9 +377,7 @@ def check_unpacked(
 ) -> None:
     "A `ValueError` if a file claims to be much larger than any text that takes so little."
     if info.file_size > max(100 * info.compress_size, 1 << 24):
-        raise ValueError(
-            f"{info.filename} claims {info.file_size:,} bytes, packed in {info.compress_size:,}, which no text does"
-        )
+        raise ValueError(f"{info.filename} claims {info.file_size:,} bytes, packed in {info.compress_size:,}, which no text does")
 
 # %% ../nbs/17_corpus.ipynb #31fe1eec
 def unzip(
@@ -416,9 +409,7 @@ class TextFile(Corpus):
         path = Path(path)
         if unit == "byte":
             raw = map_bytes(path)
-            known = (
-                ALL_BYTES if vocabulary is None else agreed(path.name, Vocabulary("byte", occurring(raw)), vocabulary)
-            )
+            known = ALL_BYTES if vocabulary is None else agreed(path.name, Vocabulary("byte", occurring(raw)), vocabulary)
             super().__init__(path.name, *split_bytes(raw, known))
         else:
             super().__init__(path.name, *split_file(path, unit, vocabulary))
@@ -554,9 +545,7 @@ class Sentences:
     symbols: Symbols  # of the split
     end: int  # index of the symbol that ends a sentence, as in `Corpus.end`
     batch_size: int = 1  # sentences side by side
-    seed: int | None = (
-        None  # those of like length side by side, the pieces in an order by this seed; None is the order of the text
-    )
+    seed: int | None = None  # those of like length side by side, the pieces in an order by this seed; None is the order of the text
 
     def __post_init__(self):
         if as_whole("batch_size", self.batch_size) < 1 or not len(self.symbols):

@@ -57,9 +57,7 @@ class DataSet:
             if low > most:
                 raise ValueError(f"the {name} of a data set is a range, its least value first, not {low:g} to {most:g}")
         if unknown := [hand for hand in self.hands if hand != ANY and hand not in list_hands()]:
-            raise FileNotFoundError(
-                f"no hand is called {', '.join(unknown)}: there are {', '.join([ANY, *list_hands()])}"
-            )
+            raise FileNotFoundError(f"no hand is called {', '.join(unknown)}: there are {', '.join([ANY, *list_hands()])}")
 
 # %% ../nbs/76_dataset.ipynb #b2d54194
 STEPS = 8  # biases in a range
@@ -93,9 +91,7 @@ def hands_of(wanted: DataSet) -> list[str]:
 MOST_NAMED = 20  # lines that are told of
 
 
-def read_texts(
-    model: InkModel, source, table=FOLDINGS
-) -> tuple[list[str], Counter]:  # texts, and what was replaced in them
+def read_texts(model: InkModel, source, table=FOLDINGS) -> tuple[list[str], Counter]:  # texts, and what was replaced in them
     "The texts of a file, a line each, blank ones left out."
     known, texts, faults, replaced = symbols_of(model), [], [], Counter()
     for number, line in read_lines(source):
@@ -161,10 +157,7 @@ def in_blocks(items: Iterable[Item]) -> Iterator[Item]:
 def row_of(item: Item) -> str:
     "A line of metadata.jsonl."
     about = dict(file_name=f"images/{item.number:08}.png", text=item.text, ink=f"ink/{item.number:08}.inkml")
-    return (
-        json.dumps(about | dict(hand=item.hand, bias=item.bias, pen=item.pen, seed=item.seed), ensure_ascii=False)
-        + "\n"
-    )
+    return json.dumps(about | dict(hand=item.hand, bias=item.bias, pen=item.pen, seed=item.seed), ensure_ascii=False) + "\n"
 
 
 def write_metadata(wanted: DataSet, items: Iterable[tuple[Item, str]]) -> tuple[list[Item], int, int]:
@@ -189,16 +182,12 @@ def contact_sheet(wanted: DataSet, items: Iterable[Item]) -> str:
     cells, (wide, high) = [], CELL
     for i, item in enumerate(items):
         ink, x, y = Ink.load(path_of_item(wanted, item, "inkml")), i % COLUMNS * wide + 8, i // COLUMNS * high
-        line = svg_of(ink.strokes, ink.text, Picture(height=48, pen=48 * item.pen)).replace(
-            "<svg ", f'<svg x="{x}" y="{y + 4}" ', 1
-        )
+        line = svg_of(ink.strokes, ink.text, Picture(height=48, pen=48 * item.pen)).replace("<svg ", f'<svg x="{x}" y="{y + 4}" ', 1)
         width = float(line.partition('width="')[2].partition('"')[0])
         fit = min(1.0, (wide - 16) / width)
         line = line.replace(f'width="{width:g}"', f'width="{width * fit:.2f}"', 1)
         label = xml_text(f"{item.number}  {item.text}"[:64])
-        cells.append(
-            f'{line}<text x="{x}" y="{y + 66}">{label}</text><text x="{x}" y="{y + 78}">hand {item.hand}, bias {item.bias:g}</text>'
-        )
+        cells.append(f'{line}<text x="{x}" y="{y + 66}">{label}</text><text x="{x}" y="{y + 78}">hand {item.hand}, bias {item.bias:g}</text>')
     size = COLUMNS * wide, -(-len(cells) // COLUMNS) * high
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{size[0]}" height="{size[1]}" style="background:#ffffff" '
@@ -244,9 +233,7 @@ def write_dataset(
 
     jobs = (Job(item.text, item.seed, primes[item.hand], item.bias, item) for item in in_blocks(due()))
     try:
-        for sample in tqdm(
-            stream(model, jobs, retry=wanted.retry, fold=False), unit=" lines", delay=2, leave=False, disable=None
-        ):
+        for sample in tqdm(stream(model, jobs, retry=wanted.retry, fold=False), unit=" lines", delay=2, leave=False, disable=None):
             item = sample.job.label
             discard(wanted, item)
             if sample.trouble:
@@ -259,11 +246,7 @@ def write_dataset(
             file.write(contact_sheet(wanted, first).encode())
     except OSError as error:
         kept = counted["written"] + counted["kept"]
-        raise OSError(
-            error.errno, f"{error.strerror}; {kept:,} lines of this part are complete, and the same command goes on"
-        ) from error
+        raise OSError(error.errno, f"{error.strerror}; {kept:,} lines of this part are complete, and the same command goes on") from error
     if others:
-        warn(
-            f"{others:,} images are of other texts or settings, and metadata.jsonl does not name them: without --shard this command makes them anew"
-        )
+        warn(f"{others:,} images are of other texts or settings, and metadata.jsonl does not name them: without --shard this command makes them anew")
     return Made(counted["written"], counted["kept"], counted["failed"], there, replaced)

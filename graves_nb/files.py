@@ -154,9 +154,7 @@ def check_packed(
     for name, (axes, kind) in PACKED.items():
         array = arrays[name]
         if array.ndim != axes or array.dtype.kind != kind:
-            raise ValueError(
-                f"packed {name} are an array of {axes} axes, not of shape {array.shape} and type {array.dtype}"
-            )
+            raise ValueError(f"packed {name} are an array of {axes} axes, not of shape {array.shape} and type {array.dtype}")
     points, sizes, counts = (arrays[k] for k in ("points", "strokes", "inks"))
     texts, writers = as_list("labels", json.loads(arrays["labels"].tobytes()), as_list)
     whole = points.shape[1] == 2 and np.isfinite(points).all() and (sizes > 0).all() and (counts > 0).all()
@@ -225,13 +223,7 @@ def read_cache(
 
 # %% ../nbs/00_files.ipynb #c523b3b6
 NO_CACHE = (  # what `read_cache` raises of a file that is none, or that this Python cannot unpack
-    OSError,
-    ValueError,
-    LookupError,
-    EOFError,
-    BadZipFile,
-    RuntimeError,
-    TokenError,  # NotImplementedError is a RuntimeError
+    OSError, ValueError, LookupError, EOFError, BadZipFile, RuntimeError, TokenError  # NotImplementedError is a RuntimeError
 )
 
 # %% ../nbs/00_files.ipynb #856e8ff0

@@ -187,9 +187,7 @@ def offsets_of(
     with np.errstate(over="ignore"):
         points[1:, :2] -= points[:-1, :2].copy()
     if not np.isfinite(points).all():
-        raise ValueError(
-            f"the ink reaches from {points.min():.3g} to {points.max():.3g}: its movements are beyond all numbers"
-        )
+        raise ValueError(f"the ink reaches from {points.min():.3g} to {points.max():.3g}: its movements are beyond all numbers")
     return points[1:]
 
 # %% ../nbs/10_ink.ipynb #891e9ad6
@@ -202,9 +200,7 @@ def measurable(
     "The points of ink that can be measured; a ValueError if it reaches too far."
     xy = np.concatenate(ink.strokes)
     if not (abs(xy) <= REACH).all():
-        raise ValueError(
-            f"the ink reaches from {xy.min():.3g} to {xy.max():.3g}, too far to be measured: bring it to a usual size"
-        )
+        raise ValueError(f"the ink reaches from {xy.min():.3g} to {xy.max():.3g}, too far to be measured: bring it to a usual size")
     return xy
 
 # %% ../nbs/10_ink.ipynb #d32b30a5
@@ -282,7 +278,8 @@ class OffsetScaler:
         values = real_numbers([self.mean, self.std], "a scaler").astype(np.float64)
         if values.shape != (2, 2) or not np.isfinite(values).all() or not (values[1] > 0).all():
             raise ValueError(
-                f"a scaler needs two finite means and two positive deviations, not mean {self.mean} and std {self.std}"
+                f"a scaler needs two finite means and two positive deviations, "
+                f"not mean {self.mean} and std {self.std}"
             )
         object.__setattr__(self, "mean", tuple(values[0].tolist()))
         object.__setattr__(self, "std", tuple(values[1].tolist()))
@@ -304,9 +301,7 @@ class OffsetScaler:
         with np.errstate(over="ignore"):
             rows[..., :2] = (rows[..., :2] - np.float32(self.mean)) / np.float32(self.std)
         if not np.isfinite(rows).all():
-            raise ValueError(
-                "offsets hold values that are not finite, or are not once they are divided by their deviation"
-            )
+            raise ValueError("offsets hold values that are not finite, or are not once they are divided by their deviation")
         return rows
 
     def denormalise(
@@ -449,9 +444,7 @@ def animated_svg(
     for stroke in ink.strokes:
         begin, last = total * done / len(xy), total * len(stroke) / len(xy)
         points = " L".join(f"{x:.1f} {y:.1f}" for x, y in (stroke - low) * scale)
-        paths.append(
-            f'<path pathLength="1" style="animation-delay:{begin:.2f}s;animation-duration:{last:.2f}s" d="M{points} l0 0"/>'
-        )
+        paths.append(f'<path pathLength="1" style="animation-delay:{begin:.2f}s;animation-duration:{last:.2f}s" d="M{points} l0 0"/>')
         done += len(stroke)
     box = f"-5 -5 {size[0] * scale + 10:.0f} 110"
     style = (  # of this picture alone: a page may hold others

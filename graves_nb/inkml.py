@@ -51,19 +51,17 @@ def inkml_of(
         return np.format_float_positional(v, unique=True, trim="-")
 
     traces = (", ".join(f"{number(x)} {number(y)}" for x, y in s) for s in strokes)
-    return "\n".join(
-        [
-            '<?xml version="1.0" encoding="UTF-8"?>',
-            '<ink xmlns="http://www.w3.org/2003/InkML">',
-            "<context><traceFormat>",
-            '<channel name="X" type="decimal"/><channel name="Y" type="decimal"/>',
-            "</traceFormat></context>",
-            f'<annotation type="truth">{xml_text(text)}</annotation>',
-            f'<annotation type="writer">{xml_text(writer)}</annotation>',
-            *(f"<trace>{t}</trace>" for t in traces),
-            "</ink>\n",
-        ]
-    )
+    return "\n".join([
+        '<?xml version="1.0" encoding="UTF-8"?>',
+        '<ink xmlns="http://www.w3.org/2003/InkML">',
+        "<context><traceFormat>",
+        '<channel name="X" type="decimal"/><channel name="Y" type="decimal"/>',
+        "</traceFormat></context>",
+        f'<annotation type="truth">{xml_text(text)}</annotation>',
+        f'<annotation type="writer">{xml_text(writer)}</annotation>',
+        *(f"<trace>{t}</trace>" for t in traces),
+        "</ink>\n",
+    ])
 
 # %% ../nbs/01_inkml.ipynb #2a2df47f
 VALUE = re.compile(r"(?:[!'\"]\s*)?(?:[-+]?\s*(?:#[0-9A-Fa-f]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|[*?TF])")

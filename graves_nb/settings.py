@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import torch
 
 from .alphabet import ASCII, LATIN, PAPER_ALPHABET, Alphabet
+from .checks import as_number, as_whole
 from .collections import Collection, collection_classes, open_collection
 from .compose import compose_lines, joined_words
 from .corpus import HutterPrize, PennTreebank, Symbols, TextFile, Vocabulary
@@ -113,7 +114,9 @@ def untrained_ink_model(
         scaler = OffsetScaler.fit([ink.offsets() for ink in usable_inks(recipe.data, lines, alphabet)])
     torch.manual_seed(recipe.train.seed)
     network = KINDS["prediction" if alphabet is None else "synthesis"][0](recipe.network)
-    info = {"recipe": recipe.name, "points_per_char": collection.pace()}
+    info, pace = {"recipe": recipe.name}, collection.pace()
+    if 1 <= pace <= 1000:  # of lines with their texts, that is
+        info["points_per_char"] = pace
     if alphabet is not None and alphabet.joined:
         sentences = [ink for ink in lines if is_prose(ink.text)]
         info["joined"] = sum(map(is_joined, sentences)) / max(len(sentences), 1)  # share of people's sentences
@@ -154,6 +157,13 @@ class InkData:
     spelled: int = 0  # lines spelled of single characters, besides; with accents where the alphabet has all of Latin-1's
     max_points: int = 2500  # longer lines are not trained on
     max_chars: int = 120  # longer lines are not trained on
+
+    def __post_init__(self):
+        as_number("word_fraction", self.word_fraction, 0, 1)
+        for name in ("max_lines", "composed", "joined", "spelled"):
+            as_whole(name, getattr(self, name), 0)
+        as_whole("max_points", self.max_points, 2)
+        as_whole("max_chars", self.max_chars, 1)
 
     def fit(
         self,

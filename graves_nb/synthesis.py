@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from .alphabet import TextBatch
-from .checks import as_whole
+from .checks import as_number, as_whole
 from .contracts import LATER, Output, Part, find_backend, find_layer
 from .lstm import LSTMState
-from .prediction import make_head, read_out
+from .prediction import check_clips, make_head, read_out
 from .window import SoftWindow, WindowState, run_window
 
 # %% ../nbs/26_synthesis.ipynb #15-005
@@ -39,6 +39,12 @@ class SynthesisConfig:
         for name in ("n_chars", "hidden_size", "n_layers", "n_mixtures", "n_window"):
             if as_whole(name, getattr(self, name)) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        as_number("points_per_char", self.points_per_char, 0, exclusive=True)
+        check_clips(self)
+        if self.head == "softmax":
+            raise ValueError(
+                "a synthesis network writes ink, and a softmax has none: head is mixture, or one of your own"
+            )
 
 # %% ../nbs/26_synthesis.ipynb #15-008
 class SynthesisState(NamedTuple):

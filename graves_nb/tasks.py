@@ -150,6 +150,9 @@ def ink_batches(
     while p.points < task.config.points:
         examples, until = task.examples[p.stage]
         last = p.stage + 1 == len(task.examples)
+        if not last and p.points >= until * task.config.points:
+            p.stage, p.epoch, p.position = p.stage + 1, 0, 0
+            continue
         run = InkPass(examples, (task.config.seed * 1009 + p.stage) * 100_003 + p.epoch)
         for rows in pass_order(run, task)[p.position :]:
             yield ink_batch(run, task, rows)
@@ -157,9 +160,6 @@ def ink_batches(
                 break
         else:
             p.epoch, p.position = p.epoch + 1, 0
-            continue
-        if not last:
-            p.stage, p.epoch, p.position = p.stage + 1, 0, 0
 
 
 @torch.no_grad()

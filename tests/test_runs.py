@@ -13,11 +13,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_training import QUICK, make_trainer, weights
+from test_training import QUICK, make_inks, make_trainer, weights
 from torch import nn
 
+import graves_nb.settings as settings
 import graves_nb.training as training
 from graves_nb.alphabet import Alphabet
+from graves_nb.collections import Collection
 from graves_nb.contracts import Layer
 from graves_nb.corpus import Symbols, Vocabulary
 from graves_nb.evaluation import evaluate
@@ -25,6 +27,7 @@ from graves_nb.ink import Ink, OffsetScaler
 from graves_nb.model import InkModel, TextModel
 from graves_nb.optim import GateMuon, orthogonalise, split_weights
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
+from graves_nb.pretrained import load_model
 from graves_nb.recipes import configure, find_recipe, prepare
 from graves_nb.tasks import TASK_PARTS, InkTask, TextTask
 from graves_nb.training import Progress, TrainConfig, Trainer, read_checkpoint, saved_model
@@ -400,3 +403,120 @@ def test_an_alphabet_of_ones_own(tmp_path, unipen_folder):
     trainer = prepare(configure(recipe, few), unipen_folder, tmp_path, lambda entry: None)
     trainer.fit()
     assert InkModel.load(tmp_path / "model.safetensors").alphabet == letters
+
+
+# -- what people do to runs
+
+
+def test_a_run_that_is_stopped_after_any_update_ends_as_if_it_had_not_been(tmp_path):
+    config = replace(QUICK, points=1500)  # the first stage ends within
+    whole = make_trainer(tmp_path / "whole", config)
+    whole.fit()
+    assert whole.progress.stage == 1
+    for last in range(1, whole.progress.updates):
+        folder = tmp_path / str(last)
+        stopped = make_trainer(folder, config)
+        stopped.report = lambda entry, run=stopped, last=last: run.stop() if entry["updates"] == last else None
+        stopped.fit()
+        resumed = make_trainer(folder, config)
+        resumed.resume()
+        assert resumed.progress.updates == last
+        resumed.fit()
+        assert all(map(torch.equal, weights(resumed), weights(whole))), last
+
+
+def test_a_folder_with_a_run_is_not_written_over(tmp_path):
+    make_trainer(tmp_path, OFTEN).fit()
+    kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(FileExistsError, match=r"holds a run already: resume\(\) goes on with it, another folder"):
+        make_trainer(tmp_path, OFTEN, seed=1).fit()
+    assert kept == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+def test_a_model_seen_at_a_glance_is_not_the_best_of_what_comes_later(tmp_path):
+    rare = replace(QUICK, validate_points=4000)
+    run = make_trainer(tmp_path, rare)
+    run.report = lambda entry: run.stop() if entry["updates"] == 2 else None
+    run.fit()
+    assert (tmp_path / "best.safetensors").exists()
+    resumed = make_trainer(tmp_path, rare)
+    resumed.resume()
+
+    def killed(entry):
+        if entry["updates"] == 6:
+            raise Killed
+
+    resumed.report = killed
+    with pytest.raises(Killed):
+        resumed.fit()
+    assert not (tmp_path / "best.safetensors").exists() and (tmp_path / "model.safetensors").exists()
+
+
+def test_weights_that_do_not_learn_are_named(tmp_path):
+    trainer = make_trainer(tmp_path)
+    trainer.network.layers[0].requires_grad_(False)
+    with pytest.raises(ValueError, match=r"layers\.0\..* do not learn: requires_grad_\(True\)"):
+        Trainer(trainer.model, InkTask(trainer.task.stages, trainer.task.valid), tmp_path / "other", QUICK)
+
+
+@pytest.mark.parametrize(
+    "change", ["output_clip=0", "output_clip=-5", "output_clip=nan", "lstm_clip=0", "max_lines=-3"]
+)
+def test_limits_that_are_none_are_named(change):
+    name, _, value = change.partition("=")
+    with pytest.raises(ValueError, match=name):
+        configure(find_recipe("own-hand"), {name: value})
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["word_fraction=1.5", "word_fraction=nan", "max_points=0", "max_chars=-1", "points_per_char=inf", "head=softmax"],
+)
+def test_settings_that_train_nothing_are_named(change):
+    name, _, value = change.partition("=")
+    with pytest.raises(ValueError, match=name):
+        configure(find_recipe("own-hand"), {name: value})
+
+
+def test_ink_without_texts_makes_a_model_that_can_be_read(tmp_path, monkeypatch):
+    class Untold(Collection):
+        name, splits, looked_for = "untold", ("train", "valid"), "ink without texts"
+
+        def __init__(self, root):
+            self.root = root
+
+        @staticmethod
+        def found_at(path):
+            return True
+
+        def split(self, name):
+            return [replace(ink, text="") for ink in make_inks(30, seed=len(name))]
+
+        def report(self):
+            return dict(lines=60)
+
+    monkeypatch.setattr(settings, "classes_of", lambda kind: [Untold])
+    small = dict(hidden_size="8", n_layers="1", n_mixtures="2", points="600", batch_size="4", precision="fp32")
+    recipe = configure(find_recipe("prediction-3x400-fast"), small)
+    prepare(recipe, tmp_path, tmp_path / "run", lambda entry: None).fit()
+    assert "points_per_char" not in saved_model(tmp_path / "run").info
+    assert load_model(tmp_path / "run").kind == "prediction"
+    prepare(
+        replace(recipe, train=replace(recipe.train, points=900)), tmp_path, tmp_path / "run", lambda entry: None, True
+    ).fit()
+
+
+def test_a_model_of_words_reads_words_that_it_does_not_know(tmp_path):
+    (tmp_path / "known.txt").write_text("the cat <unk> sat\nthe cat sat\n" * 40)
+    (tmp_path / "other.txt").write_text("the dog sat\na cat <unk>\n" * 40)
+    small = dict(hidden_size="8", n_layers="1", length="10", points="600", batch_size="2", precision="fp32")
+    recipe = configure(find_recipe("text-word"), small)
+    run = prepare(recipe, tmp_path / "known.txt", tmp_path / "run", lambda entry: None)
+    other = recipe.data.open(tmp_path / "other.txt", run.model.vocabulary)
+    assert "<unk>" in other.vocabulary.decode(other.split("train")[:20])
+    (tmp_path / "few.txt").write_text("the cat sat\n" * 40)
+    few = recipe.data.open(tmp_path / "few.txt").vocabulary
+    with pytest.raises(
+        ValueError, match="which are not the 4 words that the model knows, and '<unk>', 'a', 'dog' not among"
+    ):
+        recipe.data.open(tmp_path / "other.txt", few)
