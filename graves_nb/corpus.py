@@ -486,7 +486,7 @@ class Streams:
         if len(self.symbols) < self.batch_size * self.length:
             raise ValueError(
                 f"a text of {len(self.symbols):,} symbols is too short for {self.batch_size} streams "
-                f"with sequences of {self.length}: take fewer streams, or shorter sequences"
+                f"with sequences of {self.length}: take fewer streams (batch_size), or shorter sequences (length)"
             )
 
     @property

@@ -748,9 +748,10 @@ def trim_log(
 def resume_run(
     trainer: "Trainer",
 ) -> None:
-    "Go back to the last checkpoint; learning rates are those of the configuration given now."
+    "Go back to the last checkpoint; learning rates and the like are those of the configuration given now."
     path, state = trainer.out / CHECKPOINT, read_checkpoint(trainer.out)
-    peaks = [group["peak"] for group in trainer.optimizer.param_groups]
+    check_goes_on(trainer, state.get("config", {}))
+    options = [{name: value for name, value in group.items() if name not in ("params", "lr")} for group in trainer.optimizer.param_groups]
     try:
         trainer.trained.load_state_dict(state["network"])
         trainer.optimizer.load_state_dict(state["optimizer"])
@@ -763,13 +764,26 @@ def resume_run(
             trainer.average.restore(state["average"])
     except DAMAGED as error:
         raise ValueError(f"cannot resume from {path}: it is damaged, or of another network: {' '.join(str(error).split())}") from error
-    for group, peak in zip(trainer.optimizer.param_groups, peaks, strict=True):
-        group["peak"] = peak
+    for group, now in zip(trainer.optimizer.param_groups, options, strict=True):
+        group.update(now)
     if pending is None and trainer.config.noise == "adaptive":  # what was best then was judged by something else
         trainer.progress.best, trainer.progress.stale = None, 0
     trainer.under_way = True
     if trainer.accelerator.is_main_process:
         settle_folder(trainer, None if pending is None else trainer.pending.lines)
+
+
+FIXED = ("optimizer", "noise")  # what the state of a run is of; batches may be others from here on
+
+
+def check_goes_on(
+    trainer: "Trainer",
+    before: dict,  # the configuration of its checkpoint
+) -> None:
+    "A `ValueError` names what was set otherwise when the run began, and cannot be changed on the way."
+    now = asdict(trainer.config)
+    if changed := [f"{name} is {before[name]} there and {now[name]} here" for name in FIXED if before.get(name, now[name]) != now[name]]:
+        raise ValueError(f"cannot resume {trainer.out}, it goes another way: {'; '.join(changed)}; set what was set at first")
 
 
 def older_best(

@@ -520,3 +520,22 @@ def test_a_model_of_words_reads_words_that_it_does_not_know(tmp_path):
         ValueError, match="which are not the 4 words that the model knows, and '<unk>', 'a', 'dog' not among"
     ):
         recipe.data.open(tmp_path / "other.txt", few)
+
+
+@pytest.mark.parametrize("change", [dict(optimizer="adam"), dict(noise="fixed")])
+def test_what_a_run_is_cannot_be_changed_on_the_way(tmp_path, change):
+    make_trainer(tmp_path, OFTEN).fit(minutes=0)
+    kept = (tmp_path / "checkpoint.pt").read_bytes()
+    ((name, value),) = change.items()
+    with pytest.raises(
+        ValueError, match=rf"cannot resume .*: {name} is .* there and {value} here; set what was set at"
+    ):
+        make_trainer(tmp_path, replace(OFTEN, **change)).resume()
+    assert (tmp_path / "checkpoint.pt").read_bytes() == kept
+
+
+def test_what_is_changed_on_the_way_is_so_from_there_on(tmp_path):
+    make_trainer(tmp_path, OFTEN).fit(minutes=0)
+    resumed = make_trainer(tmp_path, replace(OFTEN, weight_decay=5.0))
+    resumed.resume()
+    assert resumed.optimizer.param_groups[0]["weight_decay"] == 5.0
