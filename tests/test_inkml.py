@@ -237,3 +237,31 @@ def test_a_tablet_with_y_upwards_pieces_of_strokes_and_a_pen_in_the_air():
 def test_what_is_no_ink_is_said(inside, complaint):
     with pytest.raises(ValueError, match=complaint):
         parse_inkml(f"<ink>{inside}</ink>")
+
+
+def device(number, x, y):
+    "A context with a device of so many steps a centimetre."
+    said = "".join(
+        f'<channelProperty channel="{name}" name="resolution" value="{steps}" units="1/cm"/>'
+        for name, steps in (("X", x), ("Y", y))
+    )
+    return (
+        f'<context xml:id="c{number}"><inkSource><traceFormat><channel name="X"/><channel name="Y"/></traceFormat>'
+        f"<channelProperties>{said}</channelProperties></inkSource></context>"
+    )
+
+
+@pytest.mark.parametrize("order", [(0,), (0, 1), (1, 0)])
+def test_a_device_has_its_own_resolution_whatever_else_is_defined(order):
+    devices = [device(0, 300, 400), device(1, 30, 30)]
+    defined = "".join(devices[number] for number in order)
+    trace = '<trace contextRef="#c0">0 0, 300 400</trace>'
+    (stroke,) = parse_inkml(f"<ink><definitions>{defined}</definitions>{trace}</ink>").strokes
+    assert np.allclose(stroke, [[0, 0], [300, 300]])
+
+
+def test_strokes_of_two_devices_have_one_unit():
+    traces = '<trace contextRef="#c0">0 0, 300 400</trace><trace contextRef="#c1">0 0, 30 30</trace>'
+    defined = device(0, 300, 400) + device(1, 30, 30)
+    one, two = parse_inkml(f"<ink><definitions>{defined}</definitions>{traces}</ink>").strokes
+    assert np.allclose(one, [[0, 0], [300, 300]]) and np.allclose(one, two)

@@ -7,6 +7,7 @@ import pytest
 from test_cli import graves
 
 from conftest import trace_of
+from graves_nb.hands import measure_hand
 from graves_nb.ink import Ink
 from graves_nb.own_ink import OwnInk
 from graves_nb.recipes import configure, find_recipe
@@ -106,3 +107,17 @@ def test_recipes_with_a_curriculum_say_what_to_set(tmp_path):
     assert failed.returncode == 1 and "--set word_fraction=0 --set composed=0 --set spelled=0" in failed.stderr
     recipe = configure(find_recipe("unipen-synthesis"), dict(word_fraction="0", composed="0", spelled="0"))
     assert len(make_stages(recipe, recipe.data.open(folder))[-1].inks) == 21
+
+
+def test_a_hand_is_measured_on_ink_with_its_text():
+    bare = Ink.from_strokes(trace_of("abc", 30.0))
+    with pytest.raises(ValueError, match="ink with its text: 1 of 1 pieces have none"):
+        measure_hand([bare])
+    with pytest.raises(ValueError, match="there is no ink"):
+        measure_hand([])
+
+
+def test_options_of_dynamic_evaluation_are_not_ignored(tmp_path):
+    for words in (("--rate", "0.5"), ("--method", "rms")):
+        done = graves("evaluate", "wiki", "--data", tmp_path, *words)
+        assert done.returncode == 1 and "add --dynamic" in done.stderr
