@@ -113,9 +113,7 @@ def join_symbols(
         return bytes(symbols)
     if unit == "char":
         return "".join(symbols)
-    return re.sub(" ?\n", "\n", "".join("\n" if symbol == END else f"{symbol} " for symbol in symbols)).removesuffix(
-        " "
-    )
+    return re.sub(" ?\n", "\n", "".join("\n" if symbol == END else f"{symbol} " for symbol in symbols)).removesuffix(" ")
 
 # %% ../nbs/17_corpus.ipynb #04-018
 @dataclass(frozen=True)
@@ -196,9 +194,7 @@ def agreed(
         return own
     strange = [] if UNKNOWN in wanted.symbols else sorted(set(own.symbols) - set(wanted.symbols))
     if wanted.unit != own.unit or strange:
-        which = (
-            f", and {', '.join(map(repr, strange[:8]))} not among them" if strange and wanted.unit == own.unit else ""
-        )
+        which = f", and {', '.join(map(repr, strange[:8]))} not among them" if strange and wanted.unit == own.unit else ""
         raise ValueError(
             f"{corpus} has {len(own)} kinds of {own.unit}s, which are not the "
             f"{len(wanted)} {wanted.unit}s that the model knows{which}"

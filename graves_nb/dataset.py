@@ -116,9 +116,9 @@ def path_of_item(wanted: DataSet, item: Item, kind: str) -> Path:
     return wanted.folder / {"png": "images", "inkml": "ink"}[kind] / f"{item.number:08}.{kind}"
 
 
-def mark_of_item(wanted: DataSet, item: Item, model: str, primes: dict) -> str:
+def mark_of_item(wanted: DataSet, item: Item, model: str, hands: dict[str, str]) -> str:  # marks of the model and of each hand
     "How the files of a line are made."
-    made = repr((*item, model, hand_mark(primes[item.hand]), wanted.height, wanted.retry))
+    made = repr((*item, model, hands[item.hand], wanted.height, wanted.retry))
     return f"graves_nb seed={item.seed} bias={item.bias:g} model={model} made={hashlib.sha256(made.encode()).hexdigest()[:16]}"
 
 
@@ -214,7 +214,8 @@ def write_dataset(
     "Make the part of a data set that is not there yet."
     (texts, replaced), hands = read_texts(model, source), hands_of(wanted)
     primes = {hand: None if hand == ANY else load_hand(hand) for hand in set(hands)}
-    weights, counted, (part, parts) = model_mark(model), Counter(), wanted.shard
+    weights, marks = model_mark(model), {hand: hand_mark(prime) for hand, prime in primes.items()}  # once, and not for each line
+    counted, (part, parts) = Counter(), wanted.shard
     for kind in ("images", "ink"):
         (wanted.folder / kind).mkdir(parents=True, exist_ok=True)
 
@@ -222,7 +223,7 @@ def write_dataset(
         return (item_of(i, texts, wanted, hands) for i in range(first, wanted.lines, step))
 
     def mark(item: Item) -> str:
-        return mark_of_item(wanted, item, weights, primes)
+        return mark_of_item(wanted, item, weights, marks)
 
     def due() -> Iterator[Item]:
         for item in items(parts, part - 1):

@@ -96,7 +96,7 @@ FORMAT = 1  # of what `write_cache` writes: files of other formats are not found
 
 def files_below(
     folder: str | os.PathLike,  # those behind links are looked into, each once
-) -> Iterator[Path]:  # by name: the files of a folder, then those of the folders in it
+) -> Iterator[str]:  # their paths, by name: the files of a folder, then those of the folders in it
     "All files in a folder and in those within it."
     seen = set()
     for place, folders, files in os.walk(folder, followlinks=True):
@@ -105,7 +105,7 @@ def files_below(
             continue
         seen.add(real)
         folders.sort()
-        yield from (Path(place, name) for name in sorted(files))
+        yield from (os.path.join(place, name) for name in sorted(files))
 
 
 def fingerprint(
@@ -116,7 +116,10 @@ def fingerprint(
     digest, root = hashlib.sha256(repr((FORMAT, parameters)).encode()), Path(root)
     top = root if root.is_dir() else root.parent
     for path in files_below(root) if root.is_dir() else [root]:
-        stat = path.stat() if path.exists() else path.lstat()
+        try:
+            stat = os.stat(path)
+        except OSError:  # a link that leads nowhere
+            stat = os.lstat(path)
         entry = f"{os.path.relpath(path, top)}|{stat.st_size}|{stat.st_mtime_ns}\n"
         digest.update(entry.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:16]

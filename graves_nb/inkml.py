@@ -209,28 +209,29 @@ def trace_format(
 def traces_of(
     root: Element,  # the <ink> element
     ids: dict[str, Element],  # of the document
-) -> Iterator[tuple[Element, Element | None]]:  # a trace, and what says how to read it
+) -> Iterator[tuple[Element, Element | None]]:  # a trace, and the traceFormat that says how to read it
     "The traces that are ink, in the order of the document."
     formats = [e for e in root.iter() if kind_of(e) == "traceFormat"]
     defined = {e for part in root.iter() if kind_of(part) == "definitions" for e in part.iter()}
     current = formats[0] if len(formats) == 1 else None
     waiting, seen = [(child, None) for child in reversed(root)], set()
     while waiting:
-        element, context = waiting.pop()
+        element, format = waiting.pop()
         if element in seen:
             continue
         seen.add(element)
-        referred = ids.get(element.get("contextRef", "").lstrip("#"))
-        context = context if format_element(referred, ids) is None else referred
+        if (referred := format_element(ids.get(element.get("contextRef", "").lstrip("#")), ids)) is not None:
+            format = referred
         match kind_of(element):
             case "context" | "inkSource" | "traceFormat":
-                current = current if format_element(element, ids) is None else element
+                if (said := format_element(element, ids)) is not None:
+                    current = said
             case "traceGroup":
-                waiting += [(child, context) for child in reversed(element)]
+                waiting += [(child, format) for child in reversed(element)]
             case "traceView":
                 waiting += [(child, None) for child in (*reversed(element), *viewed(element, ids, defined))]
             case "trace":
-                yield element, current if context is None else context
+                yield element, current if format is None else format
 
 # %% ../nbs/01_inkml.ipynb #632f16a5
 def viewed(
@@ -277,16 +278,15 @@ def read_traces(
     ids = {name: e for e in root.iter() if (name := id_of(e))}
     properties = properties_of(root, ids)
     strokes, places, formats, unit = [], {}, {}, None
-    for number, (trace, context) in enumerate(traces_of(root, ids)):
+    for number, (trace, element) in enumerate(traces_of(root, ids)):
         if trace.get("type") == "penUp":
             continue
         try:
-            if context not in formats:
-                element = format_element(context, ids)
-                formats[context] = trace_format(element, properties.get(element, properties[None]))
-                unit = unit or formats[context].step
-            points = parse_trace(trace.text or "", formats[context])
-            add_trace(strokes, places, trace, points * (formats[context].step or unit) / unit if unit else points)
+            if element not in formats:
+                formats[element] = trace_format(element, properties.get(element, properties[None]))
+                unit = unit or formats[element].step
+            points = parse_trace(trace.text or "", formats[element])
+            add_trace(strokes, places, trace, points * (formats[element].step or unit) / unit if unit else points)
         except ValueError as error:
             raise ValueError(f"trace {number + 1}{f' ({id_of(trace)})' if id_of(trace) else ''}: {error}") from error
     joined = (np.concatenate(pieces).astype(np.float32) for pieces in strokes)

@@ -56,7 +56,8 @@ def ink_files(
     root: Path,  # a folder
 ) -> Iterator[Path]:
     "The .inkml files of a folder and of those within it."
-    return (path for path in files_below(root) if path.suffix.lower() == ".inkml" and not path.name.startswith("."))
+    paths = map(Path, files_below(root))
+    return (path for path in paths if path.suffix.lower() == ".inkml" and not path.name.startswith("."))
 
 
 def read_line(

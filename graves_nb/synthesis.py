@@ -42,9 +42,7 @@ class SynthesisConfig:
         as_number("points_per_char", self.points_per_char, 0, exclusive=True)
         check_clips(self)
         if self.head == "softmax":
-            raise ValueError(
-                "a synthesis network writes ink, and a softmax has none: head is mixture, or one of your own"
-            )
+            raise ValueError("a synthesis network writes ink, and a softmax has none: head is mixture, or one of your own")
 
 # %% ../nbs/26_synthesis.ipynb #15-008
 class SynthesisState(NamedTuple):

@@ -1142,9 +1142,7 @@ def begin_fit(
     "A checkpoint before the first update, so that a run which is killed at any moment can be resumed."
     log, main = trainer.out / LOG, trainer.accelerator.is_main_process
     if main and not trainer.under_way and (trainer.out / CHECKPOINT).exists():
-        raise FileExistsError(
-            f"{trainer.out} holds a run already: resume() goes on with it, another folder begins anew"
-        )
+        raise FileExistsError(f"{trainer.out} holds a run already: resume() goes on with it, another folder begins anew")
     if main and trainer.best is None:  # what there is was best at a glance, for want of a validation
         (trainer.out / BEST).unlink(missing_ok=True)
     if main and trainer.under_way:
@@ -1199,9 +1197,7 @@ class Trainer:
 
         check_parts(task, "task", TASK_PARTS)
         if frozen := [name for name, w in model.network.named_parameters() if not w.requires_grad]:
-            raise ValueError(
-                f"a run trains all weights, and {', '.join(frozen[:5])} do not learn: requires_grad_(True), or a loop of your own"
-            )
+            raise ValueError(f"a run trains all weights, and {', '.join(frozen[:5])} do not learn: requires_grad_(True), or a loop of your own")
         self.model, self.out, self.config, self.report = model, Path(out), config or TrainConfig(), report
         self.accelerator = Accelerator(mixed_precision="no")  # else no other run of the process could have another; see `narrow`
         self.task = task.bind(model, self.config, self.accelerator.process_index, self.accelerator.num_processes)
