@@ -1142,7 +1142,7 @@ def begin_fit(
     "A checkpoint before the first update, so that a run which is killed at any moment can be resumed."
     log, main = trainer.out / LOG, trainer.accelerator.is_main_process
     if main and not trainer.under_way and (trainer.out / CHECKPOINT).exists():
-        raise FileExistsError(f"{trainer.out} holds a run already: resume() goes on with it, another folder begins anew")
+        raise FileExistsError(f"{trainer.out} holds a run already: the trainer's resume() goes on with it, another folder begins anew")
     if main and trainer.best is None:  # what there is was best at a glance, for want of a validation
         (trainer.out / BEST).unlink(missing_ok=True)
     if main and trainer.under_way:

@@ -10,7 +10,8 @@ from PIL import Image
 
 SCHEMES = ("light", "dark")
 
-START = """import torch
+START = """import tempfile
+import torch
 from graves_nb import widgets as w
 from graves_nb.model import InkModel
 from graves_nb.pretrained import load_model
@@ -26,7 +27,7 @@ inks = write(model, texts, bias=1.5, seed=1)
 small = SynthesisNetwork(SynthesisConfig(n_chars=len(model.alphabet), hidden_size=100, n_layers=2))
 config = TrainConfig(points=50_000, batch_size=2, log_updates=4, warmup_updates=5, precision="fp32")
 small = InkModel(small, model.alphabet, model.scaler)
-x = w.TrainingMonitor(Trainer(small, InkTask([Stage(inks)], inks[:3]), "run", config), "hello")
+x = w.TrainingMonitor(Trainer(small, InkTask([Stage(inks)], inks[:3]), tempfile.mkdtemp(), config), "hello")
 x.start(); x._thread.join(); x.show_line(); x"""
 SHOWN = dict(
     studio="x = w.Studio(text='watch it think', seed=2); x.write(wait=True); x.view.at = 180; x",
