@@ -192,8 +192,8 @@ def write(
     joined: Annotated[bool | None, typer.Option("--joined/--printed", help="letters joined, or not [as in the hand; without one as the seed has it]")] = None,
     straight: Annotated[bool | None, typer.Option("--straight/--as-drawn", help="level, with letters of an even size, or not [where a line has 28 characters, and on a page]")] = None,
     height: Annotated[float | None, typer.Option(help="of a line in the picture [120 px, 8 mm; 7 mm of a --page on --paper]")] = None,
-    pen: Annotated[float | None, typer.Option(help="width of the pen [0.022 of the height]")] = None,
-    margin: Annotated[float | None, typer.Option(help="around the ink [0.12 of the height; 15 mm on paper]")] = None,
+    pen: Annotated[float | None, typer.Option(help="width of the pen [0.022 of the height; 0.042 for a letter on paper]")] = None,
+    margin: Annotated[float | None, typer.Option(help="around the ink [0.12 of the height; 15 mm on paper, 18 to 22 for a letter]")] = None,
     paper: Annotated[str | None, typer.Option(help="set on a sheet: A3, A4, A5, A6 or letter, in mm")] = None,
     unit: Annotated[str | None, typer.Option(help="of these lengths: px or mm")] = None,
     colour: Annotated[str | None, typer.Option(help="of the ink: #rrggbb or a name")] = None,
@@ -206,7 +206,7 @@ def write(
     from graves_nb.sampling import STOPS
     from graves_nb.texts import FOLDINGS
 
-    check_write(text, lines, page, shard, prime, prime_text, style)
+    check_write(text, lines, page, width, shard, prime, prime_text, style)
     check_reprime(reprime, prime or style or (page and paper))
     if stop not in STOPS:
         raise ValueError(f"--stop is {' or '.join(STOPS)}, got {stop!r}")
@@ -282,8 +282,10 @@ def save_pages(pages: list, path: Path, kind: str, picture) -> None:
         save_ink(page, numbered(path, i, len(pages)), kind, picture)
 
 # %% ../nbs/71_cli.ipynb #4dc33075
-def check_write(text, lines, page, shard, prime, prime_text, style) -> None:
+def check_write(text, lines, page, width, shard, prime, prime_text, style) -> None:
     "A ValueError where options of `graves write` contradict each other."
+    if width is not None and not page:
+        raise ValueError("--width breaks the lines of a page: add --page")
     if (text is None) == (lines is None):
         raise ValueError("say what to write: either a text, or a file of lines with --from")
     if page and lines is not None:
@@ -423,7 +425,7 @@ def inks_of(model, rows: list[str], page: bool, how, count: int, seed: int, whol
     from graves_nb.page import choose_hand, stack_lines
 
     def jobs(first):
-        return [(i, row, first + i) for i, row in enumerate(rows) if row]
+        return [(i, rows[i], first + n) for n, i in enumerate(i for i, row in enumerate(rows) if row)]
 
     with tqdm(total=count * len(jobs(0)), unit=" lines", delay=2, leave=False, disable=None) as bar:
         for i in range(count):
@@ -717,7 +719,7 @@ def compress(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="FILE.graves if not given; - for standard output")] = None,
     model: Annotated[str, typer.Option(help="a text model of all bytes")] = "wiki",
     dynamic: Annotated[bool, typer.Option("--dynamic", help="go on learning while reading: slower, and shorter")] = False,
-    rate: Annotated[float, typer.Option(help="learning rate of --dynamic")] = DYNAMIC_RATE,
+    rate: Annotated[float | None, typer.Option(help=f"learning rate of --dynamic [{DYNAMIC_RATE:g}]")] = None,
     streams: Annotated[int | None, typer.Option(min=1, max=4096, help="read side by side: more are faster, fewer shorter")] = None,
     check: Annotated[bool, typer.Option(help="decompress again before saying that all is well")] = True,
 ) -> None:
@@ -728,7 +730,9 @@ def compress(
     from graves_nb.pretrained import load_model
     from graves_nb.dynamic import Dynamic
 
-    as_number("rate", rate, 0, 1)
+    if rate is not None and not dynamic:
+        raise ValueError("--rate is of what is learned while reading: add --dynamic")
+    rate = as_number("rate", DYNAMIC_RATE if rate is None else rate, 0, 1)
     check_input(file)
     output = output or beside(file, f"{file.name}.graves")
     check_result(output, "what is compressed")

@@ -26,9 +26,9 @@ from .ink import Ink
 from .inkml import xml_text
 from .model import InkModel
 from .pictures import Picture, image_of, svg_of
-from .pretrained import list_hands, load_hand
+from .pretrained import hand_name, list_hands, load_hand
 from .sampling import Job, straightened, stream
-from .texts import FOLDINGS, name_of_source, read_lines, strip_blanks
+from .texts import FOLDINGS, is_blank, name_of_source, read_lines, strip_blanks
 
 # %% ../nbs/76_dataset.ipynb #41663757
 ANY = "any"  # a hand: whichever the seed of the line makes it
@@ -42,7 +42,7 @@ class DataSet:
     lines: int  # how many
     seed: int = 0  # another one is another set
     shard: tuple[int, int] = (1, 1)  # the third of sixteen parts: (3, 16)
-    hands: tuple[str, ...] = ()  # shipped hands to draw from, and "any"; none is "any" as often as all the shipped ones
+    hands: tuple[str, ...] = ()  # shipped hands to draw from, by name or number, and "any"; none is "any" as often as all the shipped ones
     bias: tuple[float, float] = (0.5, 1.5)  # 0 as varied as the training data; larger is neater
     pen: tuple[float, float] = (0.025, 0.07)  # width of the pen, of the height
     height: int = 64  # of an image in pixels
@@ -56,8 +56,7 @@ class DataSet:
             low, most = (as_number(f"the {name} of a data set", value, 0, high) for value in getattr(self, name))
             if low > most:
                 raise ValueError(f"the {name} of a data set is a range, its least value first, not {low:g} to {most:g}")
-        if unknown := [hand for hand in self.hands if hand != ANY and hand not in list_hands()]:
-            raise FileNotFoundError(f"no hand is called {', '.join(unknown)}: there are {', '.join([ANY, *list_hands()])}")
+        object.__setattr__(self, "hands", tuple(ANY if hand == ANY else hand_name(hand) for hand in self.hands))
 
 # %% ../nbs/76_dataset.ipynb #b2d54194
 STEPS = 8  # biases in a range
@@ -96,11 +95,11 @@ def read_texts(model: InkModel, source, table=FOLDINGS) -> tuple[list[str], Coun
     known, texts, faults, replaced = symbols_of(model), [], [], Counter()
     for number, line in read_lines(source):
         try:
-            folded = foldable(line, number, known, table) if line.strip() else None
+            folded = None if is_blank(line) else foldable(line, number, known, table)
         except ValueError as error:
             faults.append(f"line {number}: {error}")
             continue
-        if folded and folded.text.strip():
+        if folded:
             texts.append(strip_blanks(folded.text))
             replaced.update({(r.character, r.written): r.times for r in folded.replaced})
     if faults:

@@ -140,6 +140,8 @@ def is_accent(word: LastWord, i: int) -> bool:
     letter = np.flatnonzero(word.places[:a] == last)
     if word.ending.word[-1] in MARKED or not word.ending.word[-1].islower() or not len(letter) or word.places[a] < last:
         return False
+    if (word.places[a:b] == last).sum() > len(letter):  # the letter itself, reached while the one before it ended
+        return False
     y, foot = word.xy[:, 1], np.quantile(word.xy[:a, 1], 0.75)  # about where letters stand
     above = y[a:b].mean() < np.quantile(y[letter], 0.2) and y[a:b].max() < foot - word.ending.unit / 4
     return above and b - a <= LONGEST_MARK and not is_needed(word, i)

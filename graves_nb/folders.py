@@ -28,7 +28,7 @@ from .inkml import inkml_of
 from .model import InkModel
 from .pictures import Picture, pdf_of, png_of, svg_of
 from .sampling import Job, stream, straightened
-from .texts import FOLDINGS, Folded, Replacement, UnwritableText, name_of_source, read_lines, unwritable_message, writable
+from .texts import FOLDINGS, Folded, Replacement, UnwritableText, is_blank, name_of_source, read_lines, unwritable_message, writable
 
 # %% ../nbs/74_folders.ipynb #02a1400a
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def jobs_of(model: InkModel, source, plan: Plan, replaced: Counter) -> Iterator[
     table, (part, parts) = FOLDINGS if plan.table is None else plan.table, plan.shard
     for number, line in read_lines(source):
         versions = [i for i in range(plan.count) if ((number - 1) * plan.count + i) % parts == part - 1]
-        if not line.strip() or not versions:
+        if is_blank(line) or not versions:
             continue
         try:
             folded = foldable(line, number, known, table)

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['EXTENTS', 'USUAL', 'FLAT', 'STEPS', 'USUALLY', 'MARKS', 'LETTERS', 'TURNED', 'FORMS', 'PLACE', 'SIGNS', 'SPANISH',
-           'KIN', 'ACCENTED', 'extent_of', 'height_of', 'measure_glyphs', 'fault_of_glyph', 'on_line', 'way_of',
-           'nearness', 'usual_ways', 'Mark', 'parts_of', 'accent', 'Glyphs', 'expand', 'with_accents', 'Setting',
-           'set_line', 'spell_lines']
+           'KIN', 'ACCENTED', 'extent_of', 'middle_of', 'height_of', 'measure_glyphs', 'fault_of_glyph', 'on_line',
+           'way_of', 'nearness', 'usual_ways', 'Mark', 'parts_of', 'accent', 'Glyphs', 'expand', 'with_accents',
+           'Setting', 'set_line', 'spell_lines']
 
 # %% ../nbs/19_glyphs.ipynb #be7783e5
 import re
@@ -40,6 +40,18 @@ def extent_of(
     if c not in USUAL:
         raise ValueError(f"{c!r} has no usual place on a line: {''.join(EXTENTS)} have")
     return USUAL[c]
+
+# %% ../nbs/19_glyphs.ipynb #65280a4c
+def middle_of(
+    text: str,  # of a line
+) -> float:  # above the line, in letter widths
+    "Where the middle of a text's ink usually is."
+    weights, middles = [], []
+    for c in map(lambda c: unicodedata.normalize("NFD", c)[0], text):
+        if c in USUAL:
+            weights.append(ink_of(c))
+            middles.append(sum(USUAL[c]) / 2)
+    return float(np.average(middles, weights=weights)) if weights else 0.45
 
 # %% ../nbs/19_glyphs.ipynb #089a632d
 FLAT = 0.6  # usual height, in letter widths, below which a character does not tell the size of a hand

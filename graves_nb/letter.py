@@ -13,13 +13,14 @@ from typing import NamedTuple
 import numpy as np
 
 from .checks import as_list, as_number, as_text
+from .glyphs import middle_of
 from .hands import spread, weigh, width_of
 from .ink import Ink, measurable
 from .model import InkModel
 from .page import choose_hand
 from .pictures import PAPERS, Picture
 from .pretrained import load_hand
-from .sampling import adapt_ink, write
+from .sampling import adapt_ink, text_to_write, write
 
 # %% ../nbs/56_letter.ipynb #d8ad7ad4
 LETTER = 0.27  # width of a letter in the height of a line, so that one line's tails do not reach the next one's heads
@@ -193,13 +194,14 @@ def stray(sheet: Sheet, chance: np.random.Generator) -> tuple[float, float, floa
 def laid(ink: Ink, row: Row, at: int, sheet: Sheet, chance: np.random.Generator) -> list[np.ndarray]:
     "The strokes of a line in millimetres, from the corner of its sheet."
     right, down, slope = stray(sheet, chance)
-    indent = sheet.indent * (row.first and not row.last)
+    indent = min(sheet.indent, sheet.room / 2) * (row.first and not row.last)
+    right = min(right, 0.1 * (sheet.room - indent))
     room = sheet.room - indent - right
     unit = min(sheet.letter, room / max(float(np.ptp(ink.points[:, 0])), 1e-9))
     ink = replace(ink, strokes=tuple(stroke * np.float32(unit) for stroke in ink.strokes))
     strokes = widened(ink, room, unit) if sheet.justify and not row.last else ink.strokes
     x, y = float(ink.points[:, 0].min()), float(np.median(ink.points[:, 1]))
-    corner = np.array([sheet.margins[3] + indent + right - x, sheet.ruler(at) - 0.45 * unit - y + down])
+    corner = np.array([sheet.margins[3] + indent + right - x, sheet.ruler(at) - unit * middle_of(row.text) - y + down])
     middle = sheet.margins[3] + sheet.room / 2
     placed = [stroke.astype(np.float64) + corner for stroke in strokes]
     return [stroke + np.column_stack([0 * stroke[:, 0], slope * (stroke[:, 0] - middle)]) for stroke in placed]
@@ -263,16 +265,17 @@ def write_letter(
     seed: int = 0,  # of the hand and of the first line; the next ones take the numbers after it
     prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5); None is one that the seed decides
     hand: int | str | None = None,  # instead of a prime: a shipped hand
-    **settings,  # of `Settings`: `joined=True`, `retry=2`, ...
+    straight: bool | None = True,  # whether lines are made level; None is the long ones, see `straightened`
+    fold: bool = True,  # whether what the alphabet lacks is replaced where it can be, before the text is broken
+    **settings,  # others of `write`: `joined=True`, `retry=0`, ...
 ) -> list[Ink]:  # a sheet each, in millimetres: save them with `sheet.picture()`
     "Write a text of any length on sheets of paper, in one hand."
     if prime is not None and hand is not None:
         raise ValueError("a hand is a prime: give one of the two")
-    if not as_text("the text", text).strip():
-        raise ValueError("the text is empty: there is nothing to write")
+    text = text_to_write(model, text, fold, several=True)
     if prime is None:
         prime = choose_hand(model, text, bias, seed, settings.get("joined")) if hand is None else load_hand(hand)
     plan = plan_letter(model, text, sheet, prime)
     written = [at for at, row in enumerate(plan.rows) if row.text]
-    inks = write(model, [plan.rows[at].text for at in written], bias, seed, prime, straight=True, **settings)
+    inks = write(model, [plan.rows[at].text for at in written], bias, seed, prime, straight=straight, fold=fold, **settings)
     return letter_sheets(plan, dict(zip(written, inks, strict=True)), sheet, seed)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'DEFAULT_MODEL', 'HANDS', 'list_models', 'file_of_run', 'load_model', 'model_card', 'list_hands',
-           'load_hand']
+           'hand_name', 'load_hand']
 
 # %% ../nbs/28_pretrained.ipynb #32-002
 from importlib.resources import files
@@ -67,14 +67,21 @@ def hand_files() -> dict[str, Path]:
     return {path.stem.partition("-")[2]: path for path in sorted(HANDS.glob("[0-9][0-9]-*.inkml"))}
 
 # %% ../nbs/28_pretrained.ipynb #32-019
+def hand_name(
+    hand: int | str,  # its number, from 1, or its name
+) -> str:
+    "The name of a shipped hand; a ValueError says which there are."
+    found, name = list_hands(), str(hand)
+    number = name.removeprefix("style-")  # as hands were called when they had numbers alone
+    if number.isascii() and number.isdecimal() and 1 <= int(number) <= len(found):
+        name = found[int(number) - 1]
+    if name not in found:
+        raise ValueError(f"no hand {hand!r}: shipped are {', '.join(found) or 'none'}")
+    return name
+
+
 def load_hand(
     hand: int | str,  # its number, from 1, or its name
 ) -> Ink:  # a line with its text
     "A hand that comes with the package, to prime a model with."
-    found, name = hand_files(), str(hand)
-    number = name.removeprefix("style-")  # as hands were called when they had numbers alone
-    if number.isascii() and number.isdecimal() and 1 <= int(number) <= len(found):
-        name = list(found)[int(number) - 1]
-    if name not in found:
-        raise ValueError(f"no hand {hand!r}: shipped are {', '.join(found) or 'none'}")
-    return Ink.load(found[name])
+    return Ink.load(hand_files()[hand_name(hand)])

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from .alphabet import TextBatch
-from .checks import as_number, as_seed, as_whole, shown_value
+from .checks import as_number, as_seed, as_truth, as_whole, shown_value
 from .contracts import find_backend, map_state
 from .corpus import END, NULL
 from .drawing import draw_points, drawing_backend, lines_apart
@@ -34,7 +34,7 @@ from .ink import MOST_POINTS, Ink, measurable
 from .model import InkModel, TextModel
 
 from .pretrained import load_hand
-from .texts import FOLDINGS, single_line, strip_blanks, writable
+from .texts import FOLDINGS, single_line, writable
 from .window import WindowParameters, window_phi
 
 # %% ../nbs/50_sampling.ipynb #8317961b
@@ -74,6 +74,8 @@ class Settings:
         as_whole("retry", self.retry, low=0, high=1000)
         as_whole("together", self.together, low=1)
         as_whole("reprime", self.reprime, low=0, high=1000)
+        for name in ("trace", "growing", "fold"):
+            as_truth(name, getattr(self, name))
         if self.reprime and (self.trace or self.growing):
             raise ValueError("reprime writes the words of a line side by side, so that it goes with neither trace nor growing")
         if self.stop not in STOPS:
@@ -86,13 +88,14 @@ def text_to_write(
     model: InkModel,  # whose alphabet is to write it
     text: str,  # as it was brought
     fold: bool = True,  # whether what the alphabet lacks is replaced where it can be
+    several: bool = False,  # whether it may be of several lines, which stay lines
 ) -> str:
-    "A text as a line of a model's characters; a `ValueError` says what cannot be written."
+    "A text in a model's characters, without blanks around it; a `ValueError` says what cannot be written."
     if not isinstance(text, str):
         raise TypeError(f"a text to write is a str, got {shown_value(text)}")
     alphabet = model.alphabet
     folded = writable(text, alphabet.symbols, FOLDINGS if fold else {}, others=alphabet.fold)
-    return strip_blanks(single_line(folded.text))
+    return folded.text if several else single_line(folded.text)
 
 # %% ../nbs/50_sampling.ipynb #e25b9ed9
 def adapt_ink(
@@ -632,6 +635,8 @@ def write_samples(
 def _write_all(model, texts, seed, prime, settings):
     "All samples, in the order of their texts."
     _check_kind(model, "synthesis", "`sample_ink` draws ink from it")
+    if settings.growing:
+        raise ValueError("growing shows lines on the way, and they are handed over when they are whole: `stream` shows both")
     texts = list(texts)
     seed = as_seed(seed, count=max(1, len(texts)))
     jobs = [Job(text, seed + i, prime, label=i) for i, text in enumerate(texts)]
@@ -669,6 +674,7 @@ def write(
     if prime is not None and hand is not None:
         raise ValueError("a hand is a prime: give one of the two")
     prime = prime if hand is None else load_hand(hand)
+    straight = straight if straight is None else as_truth("straight", straight)
     if not isinstance(text, str) and not isinstance(text, Iterable):
         raise TypeError(f"text is a line or a list of lines, got {shown_value(text)}")
     samples = _write_all(model, [text] if isinstance(text, str) else text, seed, prime, Settings(bias=bias, retry=retry, **settings))

@@ -69,9 +69,8 @@ def lines_to_write(
     joined: bool | None = None,  # whether letters are joined; None is as in the prime, or without one as the seed has it
 ) -> list[Job]:  # labelled by their rows
     "A text as lines that fit a screen."
+    text = text_to_write(model, text, several=True)
     lines = [line for line in break_lines(text, WIDTH) if line] if len(text) > LONGEST else [text]
-    if not lines:
-        raise ValueError("the text is blank: type a few words")
     for line in lines:
         prepare_line(model, Job(line, seed, prime), Settings(bias=bias, joined=joined))
     if prime is None and len(lines) > 1:

@@ -148,7 +148,7 @@ def check_target(
 ) -> Path:
     "The path, if a file can be written there; an OSError says why not, before any work is done."
     if new and path.exists():
-        raise FileExistsError(errno.EEXIST, f"{path} is there already: say where to with -o")
+        raise FileExistsError(errno.EEXIST, f"{path} is there already: remove it, or give -o another name")
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, f"cannot write {path}: it is a folder")
     if not path.parent.is_dir():

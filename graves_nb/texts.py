@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FOLDINGS', 'Place', 'read_text', 'read_lines', 'show_foldings', 'equivalent', 'Replacement', 'Folded', 'fold',
-           'UnwritableText', 'unwritable_message', 'unwritable', 'strip_blanks', 'single_line', 'writable']
+           'UnwritableText', 'unwritable_message', 'unwritable', 'strip_blanks', 'is_blank', 'single_line', 'writable']
 
 # %% ../nbs/09_texts.ipynb #0136f6ce
 import codecs
@@ -13,6 +13,7 @@ import io
 import re
 import shlex
 import stat
+import string
 import sys
 import unicodedata
 from bisect import bisect_right
@@ -582,6 +583,13 @@ def strip_blanks(
     if not (stripped := text.strip()):
         raise ValueError("there is nothing to write: the text is blank")
     return stripped
+
+
+def is_blank(
+    text: str,  # as it was brought
+) -> bool:
+    "Whether a text has no character that one sees: blanks, line ends and characters without width at most."
+    return not text.strip(SPACES + INVISIBLE + string.whitespace + "\x85\u2028\u2029")
 
 # %% ../nbs/09_texts.ipynb #083bbe95
 def single_line(

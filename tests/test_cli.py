@@ -13,6 +13,7 @@ from test_iamondb import Folder
 from graves_nb.corpus import ALL_BYTES
 from graves_nb.ink import Ink
 from graves_nb.model import TextModel
+from graves_nb.page import write_page
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
 from graves_nb.pretrained import load_model
 from graves_nb.sampling import write
@@ -261,3 +262,33 @@ def test_the_penn_treebank_is_counted(tmp_path):
     shown = graves("data", tmp_path).stdout
     assert "ptb.train.txt: 2 of 42,068 sentences" in shown
     assert "Penn Treebank by words: train 8, valid 8, test 8 words, 6 different ones" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("write", "hi", "--width", 20, "-o", "x.svg"), "--page"),
+        (("write", "hi", "--colour", "nonsense", "-o", "x.svg"), "#rrggbb"),
+        (("compress", "text", "--rate", 0.1), "--dynamic"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(tmp_path, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text").write_text("hi")
+    done = graves(*words)
+    assert done.returncode == 1 and said in told(done) and [path.name for path in tmp_path.iterdir()] == ["text"]
+
+
+def test_a_file_of_lines_may_have_some_that_nobody_sees(tmp_path):
+    lines = tmp_path / "lines"
+    lines.write_text("one\n\u200b\n\u2060 \u00a0\ntwo\n")
+    done = graves("write", "--from", lines, "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["000001.inkml", "000004.inkml"]
+
+
+def test_a_page_of_the_command_is_that_of_the_library(tmp_path):
+    text, file = "one\n\ntwo words\nthree", tmp_path / "page.inkml"
+    done = graves("write", "-", "--page", "--hand", 2, "--seed", 7, "-o", file, stdin=text.encode())
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(Ink.load(file).points, write_page(load_model(), text, hand=2, seed=7).points, atol=1e-3)

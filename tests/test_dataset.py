@@ -165,3 +165,11 @@ def test_bad_texts_are_all_named_at_once(tmp_path):
 def test_what_cannot_be_made_is_refused(tmp_path, words, message):
     done = graves("dataset", tmp_path / "set", "--texts", "-", *words, stdin=TEXTS)
     assert done.returncode in (1, 2) and message in done.stderr and not (tmp_path / "set").exists()
+
+
+def test_hands_have_names_and_numbers_and_blank_lines_are_no_lines(tmp_path):
+    texts = "one\n\u200b\u200b\n \ufeff\ntwo\n".encode()
+    done = graves("dataset", tmp_path / "set", "--texts", "-", "--lines", 4, "--hands", "1,slanted", stdin=texts)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (tmp_path / "set" / "metadata.jsonl").read_text().splitlines()]
+    assert {row["text"] for row in rows} <= {"one", "two"} and {row["hand"] for row in rows} <= {"plain", "slanted"}

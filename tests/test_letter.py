@@ -42,9 +42,10 @@ def word(text):
     st.lists(st.text("abm ", min_size=1, max_size=30).map(str.strip), min_size=1, max_size=40),
     st.booleans(),
     st.floats(0, 1),
+    st.sampled_from([0, 5, 39, 400]),
 )
-def test_ink_is_within_the_margins_and_none_is_lost(lines, justify, jitter):
-    sheet = Sheet((60, 60), (10, 10, 10, 10), height=6, justify=justify, jitter=jitter)
+def test_ink_is_within_the_margins_and_none_is_lost(lines, justify, jitter, indent):
+    sheet = Sheet((60, 60), (10, 10, 10, 10), height=6, justify=justify, jitter=jitter, indent=indent)
     rows = [Row(line, i % 3 == 0, i % 3 == 2) for i, line in enumerate(lines)]
     inks = [word(line) if line else None for line in lines]
     pages = lay_out(rows, inks, sheet, seed=3)
@@ -93,3 +94,10 @@ def test_rules_are_printed_where_letters_stand():
     picture = sheet.picture()
     assert len(picture.rules) == sheet.rows and picture.rules[0][1] == sheet.ruler(0)
     assert svg_of([np.array([[20.0, 20.0], [30.0, 20.0]])], "", picture).count("<path") == 2
+
+
+def test_letters_are_not_mirrored_by_an_indent_or_by_haste():
+    sheet = Sheet((60, 60), (10, 10, 10, 10), height=6, jitter=10, indent=400)
+    (page,) = lay_out([Row("mm mm", True, False), Row("mm", False, True)], [word("mm mm"), word("mm")], sheet, seed=1)
+    assert all(stroke[1, 0] > stroke[0, 0] for stroke in page.strokes)  # to the right, as it was written
+    assert min(np.ptp(stroke[:, 0]) for stroke in page.strokes) > 0.4 * sheet.letter

@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graves_nb.hands import weigh, width_of
+from graves_nb.ink import Ink
 from graves_nb.page import break_lines, choose_hand, stack_lines, write_page
 from graves_nb.pretrained import load_model
 
@@ -25,6 +27,7 @@ def test_lines_hold_all_that_is_not_blank_and_are_no_longer_than_asked(text, wid
         ("\ta\t b \r\n\r\n c\n", 9, ["a b", "", "c"]),
         ("extraordinary", 5, ["extra", "ordin", "ary"]),
         ("to be", 1, ["t", "o", "b", "e"]),
+        ("so by-pass", 8, ["so", "by-pass"]),
     ],
 )
 def test_blanks_and_long_words(text, width, lines):
@@ -64,3 +67,50 @@ def test_one_line_that_climbs_does_not_push_the_others_apart():
     page = stack_lines([flat, flat, flat, tall])
     tops = [s[:, 1].min() for s in page.strokes[:: len(flat.strokes)]]
     assert tops[1] - tops[0] == pytest.approx(1.3 * np.ptp(flat.points[:, 1]), rel=0.01)
+
+
+def line_of(text, top, foot):
+    "Teeth between two heights, y down, a tooth for each character, as wide as the text."
+    steps = np.linspace(0, weigh(text, width_of), 2 * len(text))
+    return Ink.from_strokes([[(x, top if i % 2 else foot) for i, x in enumerate(steps)]], text=text)
+
+
+def test_lines_do_not_overlap_where_most_of_them_are_low():
+    low, tall = line_of("we are", -0.7, 0), line_of("big day", -1.4, 0.85)
+    page = stack_lines([low, low, low, tall, low])
+    spans = [(stroke[:, 1].min(), stroke[:, 1].max()) for stroke in page.strokes]
+    assert all(lower[0] > upper[1] for upper, lower in zip(spans, spans[1:], strict=False))
+
+
+def test_dots_are_low_and_quotes_are_high_on_their_lines():
+    letters, dots, quotes = line_of("aces", -0.7, 0), line_of("...", -0.08, 0), line_of("''", -1.4, -1)
+    page = stack_lines([letters, dots, letters, quotes], spacing=10)
+    feet = [stroke[:, 1].max() - 10 * row for row, stroke in enumerate(page.strokes)]
+    assert feet[1] == pytest.approx(feet[0], abs=0.1) and feet[3] == pytest.approx(feet[0] - 1, abs=0.2)
+
+
+def test_a_text_is_folded_before_it_is_broken():
+    dots = "well\u2026 " * 8  # each of them is written as three characters
+    page = write_page(load_model(), f"\u200b\n{dots}\n\u200b\nno", width=20, hand=1)
+    assert (
+        all(len(line) <= 20 for line in page.text.split("\n"))
+        and page.text.startswith("well... well...\n")
+        and page.text.endswith("\n\nno")
+    )
+    with pytest.raises(ValueError, match="line 2, column 1"):
+        write_page(load_model(), "hi\n\u03bb")
+
+
+def test_an_empty_line_takes_no_seed(monkeypatch):
+    import graves_nb.page as page
+
+    seeds, write = [], page.write
+    monkeypatch.setattr(
+        page,
+        "write",
+        lambda m, lines, bias, seed, *args, **how: (
+            seeds.append((lines, seed)) or write(m, lines, bias, seed, *args, **how)
+        ),
+    )
+    write_page(load_model(), "a\n\nb", hand=1, seed=5)
+    assert seeds == [(["a", "b"], 5)]

@@ -22,9 +22,9 @@ ANY_TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 
 
 def line_of(text, seed=0):
-    "Loops and dots, as long as the text."
+    "Loops and dots, as long as the text, and as high as a line with tall letters and tails."
     t, rng = np.linspace(0, 6 * len(text), 20 * len(text)), np.random.default_rng(seed)
-    loops = np.stack([t / 4 + np.cos(t), np.sin(t) * (1 + 0.1 * rng.random())], 1)
+    loops = np.stack([t / 5 + np.cos(t), np.sin(t) * (1 + 0.1 * rng.random())], 1)
     return Ink.from_strokes([loops, [(1, -2)], [(2, -2), (2, -2)]], text=text)
 
 
@@ -194,3 +194,17 @@ def test_odd_titles_do_no_harm(tmp_path):
     for svg in (odd.to_svg(), animated_svg(odd)):
         assert ET.fromstring(svg).find("{*}title").text == "<&\"'>(\\)\ufffd\ufffd\ud7ff"
     assert Image.open(io.BytesIO(odd.save(tmp_path / "x.png").read_bytes())).format == "PNG"
+
+
+@pytest.mark.parametrize("pen", [6, 12, 40])
+def test_a_broad_pen_leaves_no_slits(pen):
+    "Every point within the pen's reach of a bend is ink."
+    t = np.linspace(0, 12, 40)
+    wave = np.stack([8 * t, 12 * np.sin(2 * t)], 1).astype(np.float32)
+    picture = Picture(height=120, pen=pen, margin=40)
+    (line,) = place([wave], "wave", picture).strokes
+    grey = np.asarray(Ink.from_strokes([wave], text="wave").to_image(picture).convert("L"))
+    middles = (line[1:] + line[:-1]) / 2  # the curve goes through them
+    for angle in np.linspace(0, 6.28, 24):
+        x, y = (middles + (pen / 2 - 1) * np.array([np.cos(angle), np.sin(angle)])).astype(int).T
+        assert (grey[y, x] < 128).all()
