@@ -3,9 +3,12 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
+import torch
 from browser import ROOT, serve, tab
 
+from graves_nb.endings import MARKED, Ending, Line
 from graves_nb.explorers import LineView, MixtureExplorer
 from graves_nb.pretrained import load_model
 from graves_nb.sampling import sample_ink, write_samples
@@ -64,7 +67,7 @@ def place(tmp_path_factory):
     for path in (ROOT / "graves_nb" / "js").glob("*.js"):
         shutil.copy(path, folder)
     live = (ROOT / "docs" / "static" / "live.js").read_text(encoding="utf-8")
-    (folder / "live.js").write_text(live + "\nexport { Page };\n", encoding="utf-8")
+    (folder / "live.js").write_text(live + "\nexport { Ending, Page };\n", encoding="utf-8")
     (folder / "index.html").write_text(
         f"<!doctype html><title>views</title><link rel=icon href='data:,'><body><script>{HELPERS}</script>"
     )
@@ -285,3 +288,37 @@ def test_two_quick_wishes_on_the_live_page_are_one_line(page):
         }"""
     )
     assert most == 1 and seeds == [3] and read < 20
+
+
+def test_the_live_page_ends_a_line_as_python_does(page):
+    "Any moves, and the window anywhere, so that every rule has its turn."
+    rng, cases = np.random.default_rng(0), []
+    for i in range(400):
+        word = ["no", "my", "tick", "grape", "n\u00f6", "so.", "why?"][i % 7]
+        steps = 3 * len(word) + 30
+        moves = np.column_stack([rng.normal(0.05, 0.2, (steps, 2)), rng.random(steps) < 0.12]).tolist()
+        places = rng.integers(0, (1 + i % 2) * (len(word) + 1), steps).clip(max=len(word))
+        if i % 3:
+            places.sort()
+        cases.append(dict(word=word, moves=moves, places=[int(place) for place in places]))
+    kept = page.evaluate(
+        """async ([cases, marked]) => {
+          const { Ending } = await import("/live.js");
+          return cases.map(({ word, moves, places }) => {
+            const line = new Ending(word, { mean: [0, 0], std: [1, 1], marked, pace: 18 });
+            moves.forEach((move, i) => {
+              const phi = [...word, ""].map((_, u) => Number(u === places[i]));
+              if (!line.stopped) line.take(move, phi, i === moves.length - 1);
+            });
+            return line.points.length;
+          });
+        }""",
+        [cases, MARKED],
+    )
+    for case, points in zip(cases, kept, strict=True):
+        line = Line(torch.zeros(len(case["word"])), len(case["moves"]), Ending(case["word"]))
+        for move, place in zip(case["moves"], case["places"], strict=True):
+            if not line.done:
+                line.take(move, place == len(case["word"]), [float(u == place) for u in range(len(case["word"]) + 1)])
+        assert len(line.points) == points, case
+    assert len(set(kept)) > 10

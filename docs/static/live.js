@@ -282,6 +282,7 @@ class Ending {
     const [a, b] = this.strokes[i], last = this.word.length - 1, lower = this.last !== this.last.toUpperCase();
     const letter = this.places.slice(0, a).flatMap((place, k) => (place === last ? [this.xy[k][1]] : []));
     if (this.last in this.marked || !lower || !letter.length || this.places[a] < last) return false;
+    if (this.places.slice(a, b).filter((place) => place === last).length > letter.length) return false; // the letter itself
     const foot = quantile(this.column(0, a, 1), 0.75); // about where letters stand
     const ys = this.column(a, b, 1), middle = ys.reduce((sum, y) => sum + y, 0) / ys.length;
     const above = middle < quantile(letter, 0.2) && Math.max(...ys) < foot - this.unit / 4;
