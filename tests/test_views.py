@@ -322,3 +322,21 @@ def test_the_live_page_ends_a_line_as_python_does(page):
                 line.take(move, place == len(case["word"]), [float(u == place) for u in range(len(case["word"]) + 1)])
         assert len(line.points) == points, case
     assert len(set(kept)) > 10
+
+
+def test_a_line_that_plays_goes_on_from_where_the_slider_is_put(page, line):
+    at = page.evaluate(
+        """async (state) => {
+          const made = await view("line_view", { ...state, at: 1, playing: false });
+          made.button("▶").click();
+          await sleep(100);
+          const time = made.el.querySelector(".graves-time input[type=range]"), far = Math.round(Number(time.max) * 0.7);
+          time.value = far;
+          time.dispatchEvent(new Event("input"));
+          await sleep(200);
+          return [made.model.get("at"), far, Number(time.max), made.model.get("playing")];
+        }""",
+        line,
+    )
+    now, put, end, playing = at
+    assert put < now < end or (now == end and not playing)

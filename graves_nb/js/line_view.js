@@ -758,6 +758,7 @@ function render({ model, el }) {
   function go(t, force = true) {
     if (!state.line) return;
     state.at = Math.min(Math.max(Math.round(t), 1), state.line.steps);
+    if (Math.round(state.position) !== state.at) state.position = state.at; // somebody moved it, perhaps while it plays
     state.hover = null;
     if (state.note && !state.pen) state.note = null;
     if (model.get("branches").length && !model.get("playing")) model.set("branches", []);
