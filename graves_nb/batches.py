@@ -79,7 +79,9 @@ def make_examples(
     model: InkModel,  # gives alphabet and scale
     inks: Sequence[Ink],  # lines with their texts
 ) -> list[Example]:
-    "Ink as examples of one model."
+    "Ink as examples of one model; a ValueError where a line has no offset to learn."
+    if short := [i for i, ink in enumerate(inks) if len(ink) < 2]:
+        raise ValueError(f"a line to learn has 2 points or more, and {len(short)} of {len(inks)} have fewer: number {', '.join(map(str, short[:5]))}, from 0")
     return [Example(torch.from_numpy(model.scaler.normalise(ink.offsets())), model.encode(ink.text, is_joined(ink))) for ink in inks]
 
 

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from .alphabet import TextBatch
-from .contracts import find_backend, map_state
+from .checks import as_number
+from .contracts import check_state, find_backend, map_state
+from .mixture import MOST_BIAS
 from .synthesis import check_text
 from .window import WindowParameters, window_phi
 
@@ -68,16 +70,20 @@ def draw_points_plain(
 # %% ../nbs/29_drawing.ipynb #17-025
 def check_drawing(
     network: nn.Module,
+    state: tuple,
     x: Tensor,
     draws: Tensor,
     bias: float,
     text: TextBatch | None,
 ) -> None:
     "Say what is wrong with the input."
-    if not 0 <= bias < float("inf"):
-        raise ValueError(f"bias must be a number of at least 0, got {bias}")
+    as_number("bias", bias, low=0, high=MOST_BIAS)
     if x.dim() != 2 or x.shape[1] != 3 or draws.dim() != 3 or len(draws) != len(x):
         raise ValueError(f"offsets must be (lines, 3), random numbers (lines, steps, n), got {tuple(x.shape)}, {tuple(draws.shape)}")
+    width = network.head.draws(1, torch.Generator()).shape[-1]
+    if draws.shape[-1] != width:
+        raise ValueError(f"a point takes {width} random numbers of its head, got {draws.shape[-1]}")
+    check_state(state, network.initial_state(x), types=True)
     if (text is not None) != network.reads_text:
         raise ValueError("a synthesis network needs a text, a prediction network takes none")
     if text is not None:
@@ -115,7 +121,7 @@ def draw_points(
     text: TextBatch | None = None,  # of each line, for a network that reads one
 ) -> Drawn:
     "Draw the next points of some lines, in one call."
-    check_drawing(network, x, draws, bias, text)
+    check_drawing(network, state, x, draws, bias, text)
     fast = drawing_backend(network, x)
     draw = draw_apart if lines_apart(x, fast) else draw_points_plain if fast is None else fast.draw
     return draw(network, state, x, draws, bias, text)

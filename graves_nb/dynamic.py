@@ -36,6 +36,8 @@ class Dynamic:
                 "learning_rate must be above 0 and no more than a million, momentum at least 0 and below 1, decay from 0 to 1, "
                 f"got {self.learning_rate}, {self.momentum} and {self.decay}"
             )
+        if unused := dict(sgd=self.decay and "decay", rms=self.momentum and "momentum")[self.method]:
+            raise ValueError(f'the method "{self.method}" has no {unused}: leave it out')
 
 # %% ../nbs/45_dynamic.ipynb #29-012
 Squares = list[Tensor]  # mean square of each weight's derivatives, in the order of the network's parameters
@@ -51,6 +53,8 @@ def adapting(
     if (dynamic.method == "rms") != (squares is not None):
         raise ValueError('squares of derivatives go with the method "rms": see `gradient_squares`')
     weights = list(network.parameters())
+    if squares is not None and [s.shape for s in squares] != [w.shape for w in weights]:
+        raise ValueError("these squares of derivatives are of another network: `gradient_squares` makes those of this one")
     trained = [w.detach().clone() for w in weights]
     step = _sgd_step(dynamic, weights) if squares is None else _rms_step(dynamic, weights, trained, squares)
 
@@ -115,4 +119,6 @@ def gradient_squares(
         for s, g in zip(squares, torch.autograd.grad(piece_loss(nats, piece), weights), strict=True):
             s.addcmul_(g, g)
         count += 1
-    return [s.div_(max(1, count)) for s in squares]
+    if not count:
+        raise ValueError("squares of derivatives need a piece of text or more: there is none")
+    return [s.div_(count) for s in squares]

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from . import __version__
-from .checks import as_whole
+from .checks import as_whole, shown_value
 from .batches import collate, judged, make_examples, masked_nats, read_piece
 from .corpus import Sentences, Streams, Symbols, TextPiece
 from .dynamic import Dynamic, Squares, adapting, piece_loss
@@ -185,9 +185,15 @@ def evaluate(
     for name, value in (("batch_size", batch_size), ("length", length)):
         if value is not None:
             as_whole(name, value, low=1)
-    if model.network.head.predicts == "offsets":
+    ink, text = model.network.head.predicts == "offsets", isinstance(sequences, Symbols)
+    if text == ink:
+        wanted = "a list of Ink" if ink else "Symbols: `Corpus.test`, or Symbols(model.vocabulary.encode(text))"
+        raise ValueError(f"a model of {'ink' if ink else 'text'} is evaluated on {wanted}, got {shown_value(sequences)}")
+    if ink:
         if dynamic is not None:
             raise ValueError("dynamic evaluation is for text: this is a model of ink")
+        if isinstance(sequences, str | Ink):
+            raise ValueError(f"lines are evaluated as a list of Ink, got {shown_value(sequences)}")
         return evaluate_lines(model, sequences, batch_size or 32, length or 1000)
     pieces = evaluation_pieces(sequences, batch_size, length or 100, end, dynamic is not None)
     return text_figures(model, model.vocabulary.decode(sequences[:]), sequence_losses(model, pieces, dynamic, squares))

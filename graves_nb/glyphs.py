@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['EXTENTS', 'USUAL', 'FLAT', 'STEPS', 'USUALLY', 'MARKS', 'LETTERS', 'TURNED', 'FORMS', 'PLACE', 'SIGNS', 'SPANISH',
-           'KIN', 'ACCENTED', 'extent_of', 'middle_of', 'height_of', 'measure_glyphs', 'fault_of_glyph', 'on_line',
-           'way_of', 'nearness', 'usual_ways', 'Mark', 'parts_of', 'accent', 'Glyphs', 'expand', 'with_accents',
-           'Setting', 'set_line', 'spell_lines']
+           'KIN', 'ACCENTED_SHARE', 'extent_of', 'middle_of', 'height_of', 'measure_glyphs', 'fault_of_glyph',
+           'on_line', 'way_of', 'nearness', 'usual_ways', 'Mark', 'parts_of', 'accent', 'Glyphs', 'expand',
+           'with_accents', 'Setting', 'set_line', 'spell_lines']
 
 # %% ../nbs/19_glyphs.ipynb #be7783e5
 import re
@@ -393,7 +393,7 @@ def set_line(
     return Ink.from_strokes(strokes, text)
 
 # %% ../nbs/19_glyphs.ipynb #87f6e63c
-ACCENTED = 0.65  # share of the lines in which letters have accents, where they may
+ACCENTED_SHARE = 0.65  # share of the lines in which letters have accents, where they may
 
 # %% ../nbs/19_glyphs.ipynb #b36f0ba6
 def draw_pieces(
@@ -451,7 +451,7 @@ def spell_lines(
     seed: int,  # of the choice
     min_chars: int = 5,  # shortest line
     max_chars: int = 45,  # longest line
-    accented: float = ACCENTED,  # share of the lines in which letters have accents; 0 for printable ASCII alone
+    accented: float = ACCENTED_SHARE,  # share of the lines in which letters have accents; 0 for printable ASCII alone
 ) -> list[Ink]:
     "Lines spelled out of single characters, each by one writer; same seed, same lines."
     min_chars, max_chars = line_lengths(min_chars, max_chars)

@@ -369,7 +369,7 @@ def pad_batch(
     for b, rows in enumerate(offsets):
         n = len(rows)
         targets[:n, b] = torch.from_numpy(rows)
-        inputs[1:n, b] = targets[: n - 1, b]
+        inputs[1:n, b] = targets[: max(n - 1, 0), b]
         mask[:n, b] = True
     return inputs, targets, mask
 

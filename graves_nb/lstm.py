@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, pad
 
+from .checks import as_whole, shown_value
 from .contracts import Layer, find_backend, register_layer, run_steps
 
 # %% ../nbs/21_lstm.ipynb #10-005
@@ -44,7 +45,11 @@ def clip_derivative(
     limit: float | None,  # largest magnitude of the derivative; None clips nothing
 ) -> Tensor:
     "`x` itself; in the backward pass the derivative of the loss by it is clipped to [-limit, limit]."
-    return x if limit is None else _ClipDerivative.apply(x, float(limit))
+    if limit is None:
+        return x
+    if not limit > 0:
+        raise ValueError(f"the limit of a derivative is above 0, or None, got {limit}")
+    return _ClipDerivative.apply(x, float(limit))
 
 # %% ../nbs/21_lstm.ipynb #10-018
 class LSTMGates(NamedTuple):
@@ -134,6 +139,8 @@ class DroppedCandidates:
         rate: float,  # share that is not written, at least 0 and below 1
         generator: torch.Generator,  # says what; on the CPU, so that it is the same for all devices
     ):
+        if not 0 <= rate < 1:
+            raise ValueError(f"the share of candidates that is dropped is at least 0 and below 1, got {rate}")
         self.rate, self.generator, self.scale = rate, generator, 1 / (1 - rate)
 
     def draw(
@@ -160,7 +167,7 @@ class PeepholeLSTM(Layer):
         forget_bias: float = 1.0,  # initial bias of the forget gates: above 0, memory lasts from the start
     ):
         super().__init__()
-        if input_size < 1 or hidden_size < 1:
+        if as_whole("input_size", input_size) < 1 or as_whole("hidden_size", hidden_size) < 1:
             raise ValueError(f"sizes must be at least 1, got input {input_size}, hidden {hidden_size}")
         if clip is not None and not clip > 0:
             raise ValueError(f"clip must be above 0 or None, got {clip}")
@@ -201,11 +208,12 @@ class PeepholeLSTM(Layer):
         generator: torch.Generator,  # says which; on the CPU, so that it is the same for all devices
     ) -> Iterator[None]:
         "Without some of what would be written into the cells, while the context lasts: training after Semeniuta et al. (2016), (7)."
+        before = self.dropped, self.equations
         self.dropped, self.equations = DroppedCandidates(rate, generator), "peephole-lstm with dropped candidates"
         try:
             yield
         finally:
-            del self.dropped, self.equations
+            self.dropped, self.equations = before
 
     def step(
         self,
@@ -244,5 +252,7 @@ def check_sequence(
         raise ValueError(f"input must be (time, batch, {layer.input_size}) with a step or more, got {tuple(x.shape)}")
     check_symbols(layer.weight_ih, x, index)
     size = (x.shape[1], layer.hidden_size)
+    if not hasattr(state, "h"):
+        raise ValueError(f"state must be an LSTMState of h and c, got {shown_value(state)}")
     if state.h.shape != size or state.c.shape != size:
         raise ValueError(f"state must hold two tensors {size}, got {tuple(state.h.shape)} and {tuple(state.c.shape)}")

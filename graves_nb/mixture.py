@@ -15,7 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .contracts import Part, find_backend, register_head
+from .checks import as_whole
+from .contracts import Part, check_outputs, find_backend, register_head
+from .softmax import MOST_BIAS, below_top, symbol_at
 
 # %% ../nbs/23_mixture.ipynb #12-005
 class MixtureParameters(NamedTuple):
@@ -56,9 +58,10 @@ def split_outputs(
     m, rest = divmod(y.shape[-1] - 1, 6)
     if rest or not m:
         raise ValueError(f"outputs must number 1 + 6 M, got {y.shape[-1]}")
-    if not 0 <= bias < math.inf:
-        raise ValueError(f"bias must be a number of at least 0, got {bias}")
+    if not 0 <= bias <= MOST_BIAS:
+        raise ValueError(f"bias must be a number from 0 to {MOST_BIAS:g}, got {bias}")
     end, pi, means, stds, rho = y.split([1, m, 2 * m, 2 * m, m], dim=-1)
+    pi = below_top(pi) if bias else pi  # before it is made larger
     return MixtureParameters(
         -end.squeeze(-1),
         F.log_softmax(pi * (1 + bias), dim=-1),
@@ -207,7 +210,7 @@ def sample_mixture(
     draws: Tensor,  # a row of `random_draws` for each, (batch, 4)
 ) -> Tensor:  # offsets with their end-of-stroke flag, (batch, 3)
     "A component by the first uniform, a point of it by the normals, the coin by the second uniform."
-    j = (p.weights.cumsum(-1) < draws[:, :1]).sum(-1).clamp_(max=p.log_weights.shape[-1] - 1)
+    j = symbol_at(p.weights, draws[:, :1]).clamp_(max=p.log_weights.shape[-1] - 1)
     row = torch.arange(len(j), device=j.device)
     rho_hat, z1 = p.rho_hat[row, j], draws[:, 2]
     z2 = torch.tanh(rho_hat) * z1 + torch.exp(0.5 * log1m_tanh2(rho_hat)) * draws[:, 3]
@@ -243,7 +246,8 @@ class MixtureHead(Part):
         self,
         n_mixtures: int = 20,  # M (sec. 4.2)
     ):
-        self.n_mixtures, self.size = n_mixtures, 1 + 6 * n_mixtures
+        self.n_mixtures = as_whole("n_mixtures", n_mixtures, low=1)
+        self.size = 1 + 6 * n_mixtures
 
     @classmethod
     def of(
@@ -267,6 +271,7 @@ class MixtureHead(Part):
         target: Tensor,  # offsets with their end-of-stroke flag, (..., 3)
     ) -> Tensor:  # nats, (...)
         "The loss of each point, (26)."
+        check_outputs(self, y)
         return mixture_loss(y, target)
 
     def mean(

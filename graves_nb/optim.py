@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from .checks import as_number
 from .native import share_rows
 from .noise import restored
 
@@ -137,6 +138,11 @@ class GateMuon(torch.optim.Optimizer):
         beta2: float = 0.99,  # memory of Adam's squared gradients
         dtype: torch.dtype = torch.float32,  # of the products of `orthogonalise`
     ):
+        for name, value in (("lr", lr), ("adam_lr", adam_lr), ("weight_decay", weight_decay)):
+            as_number(name, value, low=0)
+        for name, value in (("momentum", momentum), ("beta2", beta2)):
+            if not 0 <= value < 1:
+                raise ValueError(f"{name} is at least 0 and below 1, got {value}")
         gates, rest = split_weights(network)
         self.blocks = [blocks for _, blocks in gate_blocks(network)]
         groups = [
@@ -155,21 +161,21 @@ class GateMuon(torch.optim.Optimizer):
         "Move all weights; several processes share the work and end with the same weights."
         loss = _call(closure)
         gates, *others = self.param_groups
+        moving = [(p, blocks) for p, blocks in zip(gates["params"], self.blocks, strict=True) if p.grad is not None]  # the others are frozen
         rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-        for p in gates["params"]:
+        for p, _ in moving:
             state = self.state[p]
             if not state:
                 state["average"] = torch.zeros_like(p)
             state["average"].lerp_(p.grad, 1 - gates["momentum"])
             p.grad.lerp_(state["average"], gates["momentum"])
-        own = range(rank, len(self.blocks), world)
-        _orthogonal_gates_([b for i in own for b in gates["params"][i].grad.chunk(self.blocks[i], dim=0)], self.dtype)
-        for i, p in enumerate(gates["params"]):
+        _orthogonal_gates_([b for p, blocks in moving[rank::world] for b in p.grad.chunk(blocks, dim=0)], self.dtype)
+        for i, (p, _) in enumerate(moving):
             if world > 1:
                 dist.broadcast(p.grad, i % world)
             p.mul_(1 - gates["lr"] * gates["weight_decay"]).add_(p.grad, alpha=-gates["lr"])
         for rest in others:
-            for p in rest["params"]:
+            for p in (p for p in rest["params"] if p.grad is not None):
                 _adam_(p, self.state[p], rest["lr"], rest["beta2"])
         return loss
 

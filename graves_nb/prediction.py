@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .checks import as_number, as_whole
-from .contracts import HEADS, LATER, Output, Part, check_parts, find_backend, find_head, find_layer
+from .contracts import HEADS, LATER, Output, Part, check_parts, check_state, find_backend, find_head, find_layer
 from .lstm import LSTMState, clip_derivative
 from .mixture import MixtureHead  # noqa: F401 - registers itself
 from .softmax import SoftmaxHead  # noqa: F401 - registers itself
@@ -60,7 +60,7 @@ def make_head(
     if isinstance(config.head, int):
         return None
     if config.head not in HEADS:
-        names = ", ".join(f'"{name}"' for name in HEADS)
+        names = ", ".join(f'"{name}"' for name in sorted(HEADS))
         raise ValueError(f"head must be {names} or a number of outputs, got {config.head!r}")
     head = find_head(config.head).of(config)
     check_parts(head, "head", ("size",))
@@ -119,7 +119,10 @@ class PredictionNetwork(Part, nn.Module):
     ) -> Output:  # over the sequence
         "A whole sequence at once; the same numbers as `step` after `step`."
         check_inputs(self, x, text)
-        state = state if state is not None else self.initial_state(x)
+        start = self.initial_state(x)
+        if state is not None:
+            check_state(state, start)
+        state = state if state is not None else start
         outputs, states = [], []
         for layer, old in zip(self.layers, state.layers, strict=True):
             rest, index = layer_inputs(self, x, *outputs[-1:])

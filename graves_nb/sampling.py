@@ -34,6 +34,7 @@ from .ink import MOST_POINTS, Ink, measurable
 from .model import InkModel, TextModel
 
 from .pretrained import load_hand
+from .softmax import MOST_BIAS
 from .texts import FOLDINGS, single_line, writable
 from .window import WindowParameters, window_phi
 
@@ -69,7 +70,7 @@ class Settings:
     together: int = 48  # how many lines are drawn at a time
 
     def __post_init__(self):
-        as_number("bias", self.bias, low=0)
+        as_number("bias", self.bias, low=0, high=MOST_BIAS)
         as_whole("max_points_per_char", self.max_points_per_char, low=1, high=10_000)
         as_whole("retry", self.retry, low=0, high=1000)
         as_whole("together", self.together, low=1)
@@ -181,7 +182,7 @@ def prepare_line(
 ) -> Line:
     "A line to be drawn; a `ValueError` or a `TypeError` says what is wrong with a job."
     text = text_to_write(model, job.text, settings.fold)
-    bias = as_number("bias", settings.bias if job.bias is None else job.bias, low=0)
+    bias = as_number("bias", settings.bias if job.bias is None else job.bias, low=0, high=MOST_BIAS)
     job = replace(job, text=text, seed=as_seed(job.seed), bias=bias)
     if job.prime is not None and offsets is None:
         offsets = prime_offsets(model, job.prime)
@@ -720,7 +721,7 @@ def sample_ink(
         raise ValueError(f"there is nothing to draw: n_points {n_points}, count {count}")
     if n_points * lines > 10 * MOST_POINTS:
         raise ValueError(f"{lines} lines of {n_points} points are more than {10 * MOST_POINTS:,} points at once: sample them in parts")
-    bias, seed = as_number("bias", bias, low=0), as_seed(seed, count=lines)
+    bias, seed = as_number("bias", bias, low=0, high=MOST_BIAS), as_seed(seed, count=lines)
     network, like = drawing_network(model.network)
     wordless = [Line(torch.zeros(0), n_points, prime=None if prime is None else prime_offsets(model, prime))] * lines
     state = _begin_wordless(network, wordless, like)
@@ -764,7 +765,7 @@ class Choice:
     top_p: float | None = None  # only of the likeliest symbols that share this much of the probability
 
     def __post_init__(self):
-        as_number("temperature", self.temperature, low=0, exclusive=True)
+        as_number("temperature", self.temperature, low=1 / MOST_BIAS, high=1e6)
         if self.top_k is not None:
             as_whole("top_k", self.top_k, low=1)
         if self.top_p is not None:

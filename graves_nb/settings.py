@@ -18,7 +18,7 @@ from .checks import as_number, as_whole
 from .collections import Collection, collection_classes, open_collection
 from .compose import compose_lines, joined_words
 from .corpus import HutterPrize, PennTreebank, Symbols, TextFile, Vocabulary
-from .glyphs import ACCENTED, LETTERS, spell_lines
+from .glyphs import ACCENTED_SHARE, LETTERS, spell_lines
 from .hands import is_joined, is_prose
 from .ink import Ink, OffsetScaler
 from .model import KINDS, InkModel, Model, TextModel, transfer, widen
@@ -89,7 +89,7 @@ def make_stages(
             raise ValueError(f"{recipe.name} needs words of people who join their letters, and the data has none: --set joined=0")
         lines += compose_lines(joined, data.joined, seed + 1, max_chars=data.max_chars)
     if data.spelled:
-        accents = 0.0 if alphabet is None or alphabet.unknown(LETTERS) else ACCENTED
+        accents = 0.0 if alphabet is None or alphabet.unknown(LETTERS) else ACCENTED_SHARE
         lines += usable_inks(data, spell_lines(glyphs, words, data.spelled, seed, accented=accents), alphabet)
     return [Stage(words, data.word_fraction)] * (data.word_fraction > 0) + [Stage(lines)]
 

@@ -72,9 +72,11 @@ def hand_features(
     if not letters or not paper.any():
         raise ValueError(f"style is measured on a line with its text, got {len(ink)} points and the text {ink.text!r}")
     xy = np.concatenate(ink.strokes).astype(np.float64)
+    if not np.ptp(xy[:, 0]) > 0:
+        raise ValueError(f"style is measured against the width of a line, and the ink of {ink.text!r} has none")
     x, y = (xy - xy.mean(0)).T
     average, lengths, flight = weigh(ink.text, width_of), np.hypot(*paper.T), np.hypot(*air.T)
-    width, height = max(np.ptp(xy[:, 0]) / average, 1e-9), spread(xy)
+    width, height = np.ptp(xy[:, 0]) / average, spread(xy)
     values = [
         slant_of(paper),
         np.degrees(np.arctan(-(x @ y) / max(x @ x, 1e-9))),

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from .alphabet import TextBatch
-from .checks import as_number, as_whole
-from .contracts import LATER, Output, Part, find_backend, find_layer
+from .checks import as_number, as_whole, shown_value
+from .contracts import LATER, Output, Part, check_state, find_backend, find_layer
 from .lstm import LSTMState
 from .prediction import check_clips, make_head, read_out
 from .window import SoftWindow, WindowState, run_window
@@ -43,6 +43,8 @@ class SynthesisConfig:
         check_clips(self)
         if self.head == "softmax":
             raise ValueError("a synthesis network writes ink, and a softmax has none: head is mixture, or one of your own")
+        if isinstance(self.head, int):
+            raise ValueError(f"a synthesis network draws what its head says: head is mixture, or one of your own, got {self.head}")
 
 # %% ../nbs/26_synthesis.ipynb #15-008
 class SynthesisState(NamedTuple):
@@ -98,7 +100,10 @@ class SynthesisNetwork(Part, nn.Module):
     ) -> Output:  # over the sequence
         "A whole sequence at once; the same numbers as `step` after `step`."
         check_text(self.config, x, text)
-        state = state if state is not None else self.initial_state(x)
+        start = self.initial_state(x)
+        if state is not None:
+            check_state(state, start)
+        state = state if state is not None else start
         first, fast = self.layers[0], find_backend(x, self.layers[0], self.window)
         run = (run_window if fast is None else fast.window_layer)(first, self.window, x, (state.layers[0], state.window), text)
         outputs, states = [run.h], [run.layer]
@@ -115,14 +120,18 @@ def check_text(
     text: TextBatch | None,
 ) -> None:
     "Say what is wrong with an input, before anybody reads beyond a table's end."
-    if text is None:
-        raise ValueError("a synthesis network needs a text")
+    if not isinstance(text, TextBatch):
+        raise ValueError(f"a synthesis network needs a text, a TextBatch of characters, got {shown_value(text)}")
     if x.dim() != 3 or x.shape[2] != 3 or not len(x):
         raise ValueError(f"offsets must be (time, batch, 3) with a time of at least 1, got {tuple(x.shape)}")
     if text.index.shape != text.mask.shape or text.index.shape[0] != x.shape[1] or not text.index.shape[1]:
         shapes = tuple(text.index.shape), tuple(text.mask.shape)
         raise ValueError(f"texts must be (batch, characters) with a batch of {x.shape[1]}, got {shapes}")
-    if text.index.device.type == "cpu":  # elsewhere all work would wait for the answer
+    if text.index.dtype != torch.long:
+        raise ValueError(f"characters are indices of the type int64, got {text.index.dtype}")
+    if text.index.device.type == "cpu" and len(text.index):  # elsewhere all work would wait for the answer
         lowest, highest = text.index.min().item(), text.index.max().item()
         if lowest < 0 or highest >= config.n_chars:
             raise ValueError(f"characters must be 0 to {config.n_chars - 1}, got {lowest} to {highest}")
+        if not ((text.mask == 0) | (text.mask == 1)).all():
+            raise ValueError("the mask of a text is 1 where there is a character and 0 in the padding: it has other numbers")

@@ -37,6 +37,8 @@ def window_parameters(
     kappa: Tensor,  # positions one step earlier, (..., K)
 ) -> WindowParameters:
     "Importance, inverse width and position, (48)-(51)."
+    if p.shape[-1] != 3 * kappa.shape[-1]:
+        raise ValueError(f"a window of {kappa.shape[-1]} Gaussians has {3 * kappa.shape[-1]} outputs, got {p.shape[-1]}")
     a, b, k = p.chunk(3, dim=-1)
     return WindowParameters(a.exp(), b.exp(), kappa + k.exp())
 

@@ -330,7 +330,8 @@ def test_a_line_that_plays_goes_on_from_where_the_slider_is_put(page, line):
           const made = await view("line_view", { ...state, at: 1, playing: false });
           made.button("▶").click();
           await sleep(100);
-          const time = made.el.querySelector(".graves-time input[type=range]"), far = Math.round(Number(time.max) * 0.7);
+          const time = made.el.querySelector(".graves-time input[type=range]");
+          const far = Math.round(Number(time.max) * 0.7);
           time.value = far;
           time.dispatchEvent(new Event("input"));
           await sleep(200);

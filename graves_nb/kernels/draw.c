@@ -39,7 +39,7 @@ static void draw_point(long m, const float *y, float bias, const float *draw, fl
     for (long i = 0; i < m; i++) total += weight[i] = exp_((pi[i] - top) * (1.0f + bias));
     for (long i = 0; i < m; i++) {
         sum += weight[i];
-        j += sum / total < draw[0];
+        j += sum / total <= draw[0]; /* never one of weight 0 */
     }
     if (j >= m) j = m - 1;
     float r = tanh_(rho[j]), away = exp_(-fabsf(rho[j])), across = 2.0f * away / (1.0f + away * away);

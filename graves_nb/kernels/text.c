@@ -51,7 +51,7 @@ static long draw_symbol(long count, Choice choice, const float *y, float number,
     float top = y[0], total = 0.0f;
     double end = 0.0;
     for (long i = 1; i < count; i++) top = y[i] > top ? y[i] : top;
-    for (long i = 0; i < count; i++) weight[i] = exp_(y[i] * choice.scale - top * choice.scale);
+    for (long i = 0; i < count; i++) weight[i] = exp_((y[i] - top) * choice.scale);
     if (choice.top_k < count || choice.top_p < 1.0f) {
         for (long i = 0; i < count; i++) total += weight[i];
         keep_likely(count, choice, weight, total, ranked);
