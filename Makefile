@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 TEXT ?= Hello from a neural network
+override export TEXT := $(value TEXT)
 LAB ?=
 GRAVES_CACHE ?= $(CURDIR)/.cache/graves_nb
 export GRAVES_CACHE
@@ -13,8 +14,8 @@ export GRAVES_CACHE
 .PHONY: demo test lint notebooks export lab pictures key-pictures docs audit clean
 
 demo: $(VENV)/run  ## write a line of handwriting with the shipped model
-	@$(BIN)/graves write "$(TEXT)" -o demo.svg --bias 1.5 --seed 0 >/dev/null
-	@$(BIN)/graves write "$(TEXT)" -o demo.png --bias 1.5 --seed 0 >/dev/null
+	@$(BIN)/graves write -o demo.svg --bias 1.5 --seed 0 -- "$$TEXT" >/dev/null
+	@$(BIN)/graves write -o demo.png --bias 1.5 --seed 0 -- "$$TEXT" >/dev/null
 	@echo "$(CURDIR)/demo.png"
 	@echo "$(CURDIR)/demo.svg"
 

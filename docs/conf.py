@@ -23,6 +23,7 @@ html_static_path = [
 ]
 html_extra_path = [str(ROOT / "docs" / "offline.js")]  # at the root, to be allowed to answer for all pages
 html_css_files = ["site.css"]
+html_js_files = ["disk.js"]
 html_theme_options = dict(
     light_css_variables={"ink-filter": "none"},
     dark_css_variables={"ink-filter": "invert(0.92) hue-rotate(180deg)"},  # light ink on dark paper

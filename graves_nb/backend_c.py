@@ -96,7 +96,7 @@ class CBackend(TorchBackend):
         dtype: torch.dtype,  # of the factors
     ) -> Tensor:  # (n, outputs)
         "x @ weight.t() + bias, for all steps at once."
-        if not native.multiplies(dtype):
+        if not native.multiplies(dtype) or not x.dtype == weight.dtype == torch.float32:
             return super().product(x, weight, bias, dtype)
         y = x.new_zeros(len(x), len(weight)) if bias is None else bias.repeat(len(x), 1)
         native.add_product_(y, x.contiguous(), native.pack(weight, dtype))
@@ -195,9 +195,10 @@ class CBackend(TorchBackend):
         draws: Tensor,  # rows of `random_draws`, (lines, steps, 4)
         bias: float = 0.0,  # sharpens the mixture, (61, 62)
         text: TextBatch | None = None,  # of each line, for a network that reads one
+        same_weights: bool = False,  # whether they are known to be those of the call before, so that nobody compares them all
     ) -> Drawn:
         "Many steps of the pen in one call."
-        return draw_in_c(network, state, x, draws, bias, text)
+        return draw_in_c(network, state, x, draws, bias, text, same_weights)
 
     def draw_text(
         self,
@@ -206,7 +207,7 @@ class CBackend(TorchBackend):
         y: Tensor,  # outputs that the first symbols are drawn from, (texts, K)
         draws: Tensor,  # the head's random numbers, (texts, steps, K)
         bias: float = 0.0,  # one less than 1 / temperature
-        **limits,  # `top_k` and `top_p`
+        **limits,  # `top_k` and `top_p`, and `same_weights`
     ) -> tuple[Tensor, Tensor, tuple]:  # symbols (texts, steps); outputs and state after them
         "Many symbols in one call."
         return draw_text_in_c(network, state, y, draws, bias, **limits)

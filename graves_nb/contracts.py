@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['LAYERS', 'HEADS', 'LAYER_PARTS', 'HEAD_PARTS', 'LATER', 'BACKENDS', 'Output', 'map_state', 'state_tensors',
            'state_words', 'check_state', 'Part', 'Layer', 'run_steps', 'check_parts', 'check_outputs', 'register_layer',
-           'register_head', 'find_layer', 'find_head', 'config_dict', 'only_backends', 'find_backend', 'why_not']
+           'register_head', 'find_layer', 'find_head', 'config_dict', 'only_backends', 'find_backend', 'is_linear',
+           'is_bare', 'why_not']
 
 # %% ../nbs/20_contracts.ipynb #2e149bd5
 import contextlib
@@ -229,6 +230,22 @@ def find_backend(
 ):
     "The first backend that serves this tensor and knows the equations of all these parts; None where it has to be the plain way."
     return next((backend for _, backend, fault in _asked(x, parts) if not fault), None)
+
+
+def is_linear(
+    layer: nn.Module,
+) -> bool:
+    "Whether a layer is torch's own linear one, its weight a plain parameter, with a bias and with nothing hooked to it."
+    hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks)
+    return type(layer) is nn.Linear and layer.bias is not None and "weight" in layer._parameters and not any(hooks)
+
+
+def is_bare(
+    network: nn.Module,
+) -> bool:
+    "Whether a network computes its equations and nothing else: with an output layer of torch's, and without hooks."
+    hooked = any(part._forward_hooks or part._forward_pre_hooks for part in network.modules())
+    return is_linear(getattr(network, "output", None) or nn.Identity()) and not hooked
 
 
 def why_not(

@@ -25,6 +25,7 @@ from torch import Tensor
 from .checks import as_list, as_text, as_whole
 from .collections import Collection
 from .ink import bucket_batches
+from .texts import encoding_of, looks_like
 
 # %% ../nbs/17_corpus.ipynb #04-005
 UNITS = ("byte", "char", "word")
@@ -85,7 +86,7 @@ def split_symbols(
     text = text.decode() if isinstance(text, bytes) else as_text("the text", text)
     if unit == "char":
         return text
-    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []
+    lines = re.sub("\r\n?", "\n", text).removesuffix("\n").split("\n") if text else []
     return [word for line in lines for word in (*line.split(), END)]
 
 # %% ../nbs/17_corpus.ipynb #04-011
@@ -216,12 +217,12 @@ def read_text(
     if not content:
         raise ValueError(f"{path} is empty")
     if unit != "byte":
+        encoding, mark = encoding_of(content[:4])
         try:
-            content.decode()
+            content = content[mark:].decode(encoding).encode()
         except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{path} is not UTF-8 at byte {error.start} ({content[error.start]:#04x}): convert it, or read it as bytes"
-            ) from error
+            what = f"is not {encoding.upper()} at byte {mark + error.start} ({content[mark + error.start]:#04x})"
+            raise ValueError(f"{path} {what}: {looks_like(content, str(path))}; or read it as bytes") from error
     return content
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .alphabet import TextBatch
 from .checks import as_number
-from .contracts import check_state, find_backend, map_state
+from .contracts import check_state, find_backend, is_bare, map_state
 from .mixture import MOST_BIAS
 from .synthesis import check_text
 from .window import WindowParameters, window_phi
@@ -93,7 +93,7 @@ def check_drawing(
 def drawing_backend(network: nn.Module, x: Tensor):
     "Who draws with such a network fast; None where it has to be the plain way."
     window = [network.window] if network.reads_text else []
-    return find_backend(x, network, *network.layers, *window, network.head)
+    return find_backend(x, network, *network.layers, *window, network.head) if is_bare(network) else None
 
 
 def lines_apart(x: Tensor, fast) -> bool:
@@ -119,9 +119,11 @@ def draw_points(
     draws: Tensor,  # the head's random numbers, (lines, steps, n): (lines, steps, 4) for a mixture
     bias: float = 0.0,  # sharpens what the head draws from, (61, 62)
     text: TextBatch | None = None,  # of each line, for a network that reads one
+    same_weights: bool = False,  # whether they are known to be those of the call before, so that nobody compares them all
 ) -> Drawn:
     "Draw the next points of some lines, in one call."
     check_drawing(network, state, x, draws, bias, text)
     fast = drawing_backend(network, x)
-    draw = draw_apart if lines_apart(x, fast) else draw_points_plain if fast is None else fast.draw
-    return draw(network, state, x, draws, bias, text)
+    if fast is None:
+        return (draw_apart if lines_apart(x, fast) else draw_points_plain)(network, state, x, draws, bias, text)
+    return fast.draw(network, state, x, draws, bias, text, same_weights)

@@ -10,6 +10,7 @@ import ctypes
 import weakref
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -67,12 +68,24 @@ _packed = weakref.WeakKeyDictionary()
 def pack_once(
     network: nn.Module,
     pack: Callable = _Packed,  # what makes them of a network
+    same_weights: bool = False,  # whether they are known to be those of the call before, so that nobody compares them all
 ):
-    "The network's packed weights, made anew if they have changed."
-    version = [pack, *((p.data_ptr(), p._version) for p in network.parameters())]
-    if network not in _packed or _packed[network][0] != version:
-        _packed[network] = version, pack(network)
-    return _packed[network][1]
+    "The network's packed weights, made anew if any of them has changed, by whatever means: torch does not count all of them."
+    kept = _packed.setdefault(network, {}).get(pack)
+    if kept is not None and same_weights:
+        return kept[1]
+    weights = [numbers_of(p) for p in network.parameters()]
+    if kept is None or not (len(weights) == len(kept[0]) and all(map(np.array_equal, weights, kept[0]))):
+        kept = _packed[network][pack] = [w.copy() for w in weights], pack(network)
+    return kept[1]
+
+
+def numbers_of(
+    weight: Tensor,
+) -> np.ndarray:  # of the same memory, if it is the processor's
+    "A weight as NumPy has it, which compares without threads: a process that was forked has none of torch's."
+    weight = weight.detach().cpu()
+    return (weight.float() if weight.dtype == torch.bfloat16 else weight).numpy()
 
 # %% ../nbs/32_drawing_c.ipynb #17-023
 @torch.no_grad()
@@ -83,9 +96,10 @@ def draw_in_c(
     draws: Tensor,  # rows of `random_draws`, (lines, steps, 4)
     bias: float = 0.0,  # sharpens the mixture, (61, 62)
     text: TextBatch | None = None,  # of each line, for a network that reads one
+    same_weights: bool = False,  # whether they are known to be those of the call before, so that nobody compares them all
 ) -> Drawn:
     "`draw_points_plain` in one call; the input has been checked."
-    packed, (lines, steps, _) = pack_once(network), draws.shape
+    packed, (lines, steps, _) = pack_once(network, _Packed, same_weights), draws.shape
     net, new = packed.struct, x.new_empty
     x, draws = x.clone(memory_format=torch.contiguous_format), draws.to(x.dtype).contiguous()
     h, c = (torch.stack(part, dim=1) for part in zip(*state.layers, strict=True))
@@ -145,10 +159,11 @@ def draw_text_in_c(
     bias: float = 0.0,  # one less than 1 / temperature
     top_k: int | None = None,  # only of so many likeliest symbols
     top_p: float | None = None,  # only of the likeliest symbols that share this much of the probability
+    same_weights: bool = False,  # whether they are known to be those of the call before, so that nobody compares them all
 ) -> tuple[Tensor, Tensor, tuple]:  # symbols (texts, steps); outputs and state after them
     "The next symbols of some texts, in one call."
-    packed, (texts, steps, _), size = pack_once(network, _PackedText), draws.shape, y.shape[1]
-    y, draws, symbols = y.clone(memory_format=torch.contiguous_format), draws.contiguous(), torch.empty(texts, steps, dtype=torch.long)
+    packed, (texts, steps, _), size = pack_once(network, _PackedText, same_weights), draws.shape, y.shape[1]
+    y, draws, symbols = y.clone(memory_format=torch.contiguous_format), draws.to(y.dtype).contiguous(), torch.empty(texts, steps, dtype=torch.long)
     h, c = (torch.stack(part, dim=1) for part in zip(*state.layers, strict=True))
     limits = float(1 + bias), size if top_k is None else min(top_k, size), 1.0 if top_p is None else float(top_p)
     rows = y, h, c, draws, symbols

@@ -52,7 +52,9 @@ def adapting(
     "A network that learns while the context lasts."
     if (dynamic.method == "rms") != (squares is not None):
         raise ValueError('squares of derivatives go with the method "rms": see `gradient_squares`')
-    weights = list(network.parameters())
+    weights = [w for w in network.parameters() if w.requires_grad]  # frozen ones stay
+    if not weights:
+        raise ValueError("all weights are frozen, so that nothing can be learned: requires_grad_(True) on those that may")
     if squares is not None and [s.shape for s in squares] != [w.shape for w in weights]:
         raise ValueError("these squares of derivatives are of another network: `gradient_squares` makes those of this one")
     trained = [w.detach().clone() for w in weights]
@@ -93,7 +95,7 @@ def _rms_step(dynamic, weights, trained, squares):
     @torch.no_grad()
     def step(gradients):
         for w, old, root, pull, g in zip(weights, trained, roots, back, gradients, strict=True):
-            w.sub_(dynamic.learning_rate * g / (root + epsilon)).add_(pull * (old - w))
+            w.add_(pull * (old - w) - dynamic.learning_rate * g / (root + epsilon))
 
     return step
 
@@ -112,11 +114,13 @@ def gradient_squares(
     limit: int | None = None,  # how many pieces; None is all
 ) -> Squares:
     "The mean square of each weight's derivatives by the loss of a sequence."
-    weights, state, count = list(model.network.parameters()), None, 0
+    weights, state, count = [w for w in model.network.parameters() if w.requires_grad], None, 0
     squares = [torch.zeros_like(w) for w in weights]
     for piece in islice(pieces, limit):
-        nats, state = piece_nats(model.network, piece.to(weights[0].device), state)
-        for s, g in zip(squares, torch.autograd.grad(piece_loss(nats, piece), weights), strict=True):
+        with torch.enable_grad():
+            nats, state = piece_nats(model.network, piece.to(weights[0].device), state)
+            gradients = torch.autograd.grad(piece_loss(nats, piece), weights)
+        for s, g in zip(squares, gradients, strict=True):
             s.addcmul_(g, g)
         count += 1
     if not count:

@@ -41,7 +41,7 @@ class Evaluation:
     points: int | None = None  # ink: evaluated
     left_out: dict[str, int] = field(default_factory=dict)  # ink: lines that could not be evaluated, by the reason
     bits_per_symbol: float | None = None  # text: mean log-loss of a character, byte or word, in bits
-    bpc: float | None = None  # text: bits per character, or byte, also where symbols are words: by the characters of the text
+    bpc: float | None = None  # text: bits per character, or byte, also where symbols are words: by the characters of the text as the vocabulary has it
     perplexity: float | None = None  # text: as the paper has it, 5.6 characters a word; exact where symbols are words
     word_perplexity: float | None = None  # text: exact, by the words and ends of lines that are in the text
     error_rate: float | None = None  # text: share of symbols that another one was thought likelier than
@@ -128,7 +128,9 @@ def sequence_losses(
             wrong = (network.head.mean(y).argmax(-1) != piece.target) & piece.mask
             yield SequenceLoss(nats.detach().cpu().double().sum().item(), int(wrong.sum()), int(piece.mask.sum()))
             if learn is not None:
-                learn(piece_loss(nats, piece))
+                with torch.enable_grad():
+                    loss = piece_loss(nats, piece)
+                learn(loss)
 
 # %% ../nbs/46_evaluation.ipynb #72e86ded
 def count_words(

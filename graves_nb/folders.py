@@ -70,7 +70,7 @@ def symbols_of(model: InkModel) -> dict:
 def check_length(text: str) -> str:
     "The text, if it is not beyond all measure."
     if len(text) > LONGEST:
-        raise ValueError(f"a line of {len(text):,} characters is too long: at most {LONGEST:,} are written as one; --page breaks a text into lines")
+        raise ValueError(f"a line of {len(text):,} characters is too long: at most {LONGEST:,} are written as one: break it into shorter lines, or set it on a page (--page, write_page)")
     return text
 
 

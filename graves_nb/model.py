@@ -140,6 +140,37 @@ class TextModel(Model):
         "The vocabulary, for JSON."
         return dict(vocabulary=asdict(self.vocabulary))
 
+# %% ../nbs/27_model.ipynb #fb14ec06
+INFO = {"points_per_char": partial(as_number, low=1, high=1000), "joined": partial(as_number, low=0, high=1)}  # what is used of a model's `info`, if it is there
+
+
+def check_meta(
+    path: Path,
+    meta: dict,
+    tensors: int,  # how many the file has
+    fate: str = "is damaged",  # what is said of it where something is wrong
+) -> None:
+    "Names, types and ranges of what a file says of its network."
+    config_class, config = KINDS[meta["kind"]][1], meta.get("config")
+    kinds = dict(config=dict, info=dict) | (dict(vocabulary=dict) if meta["kind"] == "text" else dict(scaler=dict))
+    for name, kind in kinds.items():
+        if not isinstance(meta.get(name), kind):
+            raise ModelFileError(f"{path} {fate}: its {name} is {str(meta.get(name))[:40]!r}")
+    as_record("its info", meta["info"], INFO, tuple(INFO))
+    known = {f.name: f.type for f in fields(config_class)}
+    for name, value in config.items():
+        right = name in known and not isinstance(value, bool) and isinstance(value, (known[name], int) if name in known else ())
+        if not right or isinstance(value, int) and not 0 < value <= 10_000_000:
+            raise ModelFileError(f"{path} {fate}, or is of a newer graves_nb: its configuration has {name} = {str(value)[:40]!r}")
+    if config.get("n_layers", 3) > tensors:
+        raise ModelFileError(f"{path} {fate}: it claims {config['n_layers']} layers and has {tensors} tensors")
+    for part, known in (("layer", LAYERS), ("head", HEADS)):
+        name = config.get(part)
+        if isinstance(name, str) and name not in known:
+            origin = str(as_record("made_of", meta.get("made_of", {}), {}).get(part, f"the module that registers the {part} {name!r}"))
+            module = origin.rpartition(".")[0] or origin
+            raise ModelFileError(f"{path} has the {part} {name!r} of {origin}, which is not known here: import {module} first")
+
 # %% ../nbs/27_model.ipynb #16-017
 def save_model(
     model: Model,
@@ -148,17 +179,40 @@ def save_model(
 ) -> Path:
     "Write a model as one safetensors file."
     network = model.network
+    check_network(model)
+    if not dtype.is_floating_point:
+        raise ValueError(f"{path} was not written: weights are stored as numbers such as torch.float16, not as {dtype}")
     meta = dict(version=FORMAT_VERSION, kind=model.kind, config=config_dict(network.config), info=model.info, **model.parts())
     if own := foreign_parts(network):
         meta["made_of"] = own
-    tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in network.state_dict().items()}
+    tensors = {k: v.detach().to("cpu", dtype if v.is_floating_point() else v.dtype).clone().contiguous() for k, v in network.state_dict().items()}
     wrong = [name for name, w in tensors.items() if not torch.isfinite(w).all()]
     if wrong:
         raise ValueError(f"{path} was not written: {', '.join(wrong[:3])} would hold weights that are no finite numbers as {dtype}")
+    check_meta(path, meta, len(tensors), "was not written")
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
-        file.write(save(tensors, {"graves_nb": json.dumps(meta, sort_keys=True)}))
+        file.write(save(tensors, {"graves_nb": json.dumps(meta, sort_keys=True, default=plain)}))
     return path
+
+
+def plain(value) -> float | int | list:
+    "A number of NumPy or of torch as one of Python, for JSON."
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"the info of a model is of texts, numbers, lists and dictionaries, it has {value!r}, a {type(value).__name__}")
+
+
+def check_network(
+    model: Model,
+) -> None:
+    "A TypeError where a network is of a class that no file can name: it would come back as another one."
+    network, (wanted, _) = model.network, KINDS[model.kind]
+    if network.equations != wanted.equations:
+        raise TypeError(
+            f"files and runs hold a {wanted.__name__}, and this is a {type(network).__name__}: register a layer or a head of your own, "
+            "which they name, or train with a loop of your own and save network.state_dict()"
+        )
 
 
 def foreign_parts(
@@ -191,36 +245,6 @@ def read_meta(
         raise ModelFileError(f"{path} is of kind {meta.get('kind')!r}, this graves_nb reads {known} models")
     check_meta(path, meta, tensors)
     return meta
-
-
-INFO = {"points_per_char": partial(as_number, low=1, high=1000), "joined": partial(as_number, low=0, high=1)}  # what is used of a model's `info`, if it is there
-
-
-def check_meta(
-    path: Path,
-    meta: dict,
-    tensors: int,  # how many the file has
-) -> None:
-    "Names, types and ranges of what a file says of its network."
-    config_class, config = KINDS[meta["kind"]][1], meta.get("config")
-    kinds = dict(config=dict, info=dict) | (dict(vocabulary=dict) if meta["kind"] == "text" else dict(scaler=dict))
-    for name, kind in kinds.items():
-        if not isinstance(meta.get(name), kind):
-            raise ModelFileError(f"{path} is damaged: its {name} is {str(meta.get(name))[:40]!r}")
-    as_record("its info", meta["info"], INFO, tuple(INFO))
-    known = {f.name: f.type for f in fields(config_class)}
-    for name, value in config.items():
-        right = name in known and not isinstance(value, bool) and isinstance(value, (known[name], int) if name in known else ())
-        if not right or isinstance(value, int) and not 0 < value <= 10_000_000:
-            raise ModelFileError(f"{path} is damaged, or of a newer graves_nb: its configuration has {name} = {str(value)[:40]!r}")
-    if config.get("n_layers", 3) > tensors:
-        raise ModelFileError(f"{path} is damaged: it claims {config['n_layers']} layers and has {tensors} tensors")
-    for part, known in (("layer", LAYERS), ("head", HEADS)):
-        name = config.get(part)
-        if isinstance(name, str) and name not in known:
-            origin = str(as_record("made_of", meta.get("made_of", {}), {}).get(part, f"the module that registers the {part} {name!r}"))
-            module = origin.rpartition(".")[0] or origin
-            raise ModelFileError(f"{path} has the {part} {name!r} of {origin}, which is not known here: import {module} first")
 
 # %% ../nbs/27_model.ipynb #31dc58de
 def model_of(
@@ -267,7 +291,7 @@ def load_file(
         if meta["kind"] not in kinds:
             wanted = "TextModel" if kinds == ("text",) else "InkModel"
             raise ModelFileError(f"{path} is a {meta['kind']} model, which is no {wanted}")
-        return model_of(meta, {name: file.get_tensor(name).float() for name in names})
+        return model_of(meta, {name: whole if not (whole := file.get_tensor(name)).is_floating_point() else whole.float() for name in names})
 
 # %% ../nbs/27_model.ipynb #16-033
 def _with_text(

@@ -14,6 +14,7 @@ import hashlib
 import logging
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -50,7 +51,9 @@ def _key(compiler: str) -> str:
     return _digest("\0".join(about).encode())
 
 # %% ../nbs/30_native.ipynb #08-012
-def _run(*command: str):
+def _run(compiler: str, *words: str):
+    "Run a compiler; it may come with words of its own, as `ccache gcc` does."
+    command = [*shlex.split(compiler), *words]
     subprocess.run(command, check=True, capture_output=True, text=True)
 
 
@@ -114,11 +117,15 @@ FUNCTIONS = (
 
 def _load(compiler: str) -> ctypes.CDLL:
     "The compiled steps; an OSError or AttributeError says what is wrong with them."
-    folder = cache_folder()
+    folder, loaded = cache_folder(), None
     if not folder.exists() or _is_private(folder):
-        loaded = ctypes.CDLL(str(_compile(compiler)))
+        try:
+            loaded = ctypes.CDLL(str(_compile(compiler)))
+        except OSError as error:  # nothing can be kept there
+            log.warning("graves: %s: compiled steps are not kept; set GRAVES_CACHE to a folder that can be written", error)
     else:
-        log.warning("others may write %s, so compiled steps are not kept there; `chmod go-w` or $GRAVES_CACHE helps", folder)
+        log.warning("graves: others may write %s, so compiled steps are not kept there; `chmod go-w` or $GRAVES_CACHE helps", folder)
+    if loaded is None:
         with tempfile.TemporaryDirectory(prefix="graves_nb-") as private:
             loaded = ctypes.CDLL(str(_compile(compiler, Path(private))))  # stays loaded without its file
     for name in FUNCTIONS:
@@ -129,13 +136,19 @@ def _load(compiler: str) -> ctypes.CDLL:
 @functools.cache
 def library() -> ctypes.CDLL | None:
     "The compiled steps, or None where they cannot be had; `GRAVES_NATIVE=0` declines them."
-    compiler = shutil.which(os.environ.get("CC", "cc"))
-    if compiler is None or os.environ.get("GRAVES_NATIVE") == "0":
+    if os.environ.get("GRAVES_NATIVE") == "0":
+        return None
+    first, *words = shlex.split(os.environ.get("CC") or "cc")
+    compiler = shutil.which(first)
+    if compiler is None:
+        if os.environ.get("CC"):
+            log.warning("graves: there is no compiler %s, which CC names: plain steps are used, which are slower", first)
         return None
     try:
-        return _load(compiler)
+        return _load(shlex.join([compiler, *words]))
     except (OSError, RuntimeError, AttributeError, subprocess.CalledProcessError) as error:
-        log.warning("no compiled steps, plain ones are used: %s", getattr(error, "stderr", None) or error)
+        said = str(getattr(error, "stderr", None) or error).strip().splitlines() or [type(error).__name__]
+        log.warning("graves: no compiled steps, plain ones are used, which are slower: %s", said[0])
         return None
 
 # %% ../nbs/30_native.ipynb #08-019

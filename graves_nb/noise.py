@@ -133,6 +133,8 @@ def collect_gradients(
     if not 0 < fraction <= 1:
         raise ValueError(f"a batch is a fraction of the training set, above 0 and at most 1, got {fraction}")
     (mean, variance), stds, weights = noise.prior(), noise.stds(), list(noise.network.parameters())
+    for w in weights:
+        w.grad = torch.zeros_like(w) if w.grad is None else w.grad  # of what the loss does not depend on
     if noise.estimate == "pathwise":
         data = [w.grad * draw * std for w, draw, std in zip(weights, noise.noise, stds, strict=True)]
     else:

@@ -61,7 +61,8 @@ class Picture:
         if self.plot and self.unit != "mm":
             raise ValueError("a plotter measures in millimetres: give the unit 'mm'")
         for colour in (self.colour, "white" if self.background in (None, "") else self.background):
-            as_colour("a colour of a picture", colour)
+            if len(as_colour("a colour of a picture", colour)) > 3:
+                raise ValueError(f"a colour of a picture is opaque, #rrggbb, got {shown_value(colour)}: not all formats have transparent ink")
 
     @property
     def pen_width(self) -> float:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .checks import as_number, as_whole
-from .contracts import HEADS, LATER, Output, Part, check_parts, check_state, find_backend, find_head, find_layer
+from .contracts import HEADS, LATER, Output, Part, check_parts, check_state, find_backend, find_head, find_layer, is_linear
 from .lstm import LSTMState, clip_derivative
 from .mixture import MixtureHead  # noqa: F401 - registers itself
 from .softmax import SoftmaxHead  # noqa: F401 - registers itself
@@ -164,6 +164,6 @@ def read_out(
 ) -> Tensor:  # (..., batch, outputs)
     "The outputs by those of all layers, (3)."
     hidden = torch.cat(hidden, dim=-1)
-    fast = find_backend(hidden)
+    fast = find_backend(hidden) if is_linear(network.output) else None
     y = network.output(hidden) if fast is None else fast.linear(network.output, hidden)
     return clip_derivative(y, network.config.output_clip)

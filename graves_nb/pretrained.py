@@ -76,7 +76,7 @@ def hand_name(
     if number.isascii() and number.isdecimal() and 1 <= int(number) <= len(found):
         name = found[int(number) - 1]
     if name not in found:
-        raise ValueError(f"no hand {hand!r}: shipped are {', '.join(found) or 'none'}")
+        raise ValueError(f"no hand {hand!r}: shipped are {', '.join(found) or 'none'}; or their numbers, 1 to {len(found)}")
     return name
 
 

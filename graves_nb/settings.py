@@ -6,7 +6,8 @@
 __all__ = ['PARTS', 'FIXED', 'ALPHABETS', 'Reported', 'InkData', 'TextData', 'Recipe', 'settings', 'configure']
 
 # %% ../nbs/47_settings.ipynb #1ddefa03
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -94,6 +95,16 @@ def make_stages(
     return [Stage(words, data.word_fraction)] * (data.word_fraction > 0) + [Stage(lines)]
 
 # %% ../nbs/47_settings.ipynb #2ee4b8ef
+@contextlib.contextmanager
+def seeded(
+    seed: int,
+) -> Iterator[None]:
+    "Weights are drawn from a seed in this block; torch's own generator goes on afterwards as if there had been none."
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
 def untrained_ink_model(
     recipe: "Recipe",
     collection: Collection,  # of ink, whose training lines fit the scale, and say how many are joined
@@ -104,7 +115,8 @@ def untrained_ink_model(
     alphabet, other = recipe.alphabet, getattr(older, "alphabet", None)
     if alphabet and other and alphabet != other:
         try:
-            older = widen(older, alphabet)
+            with seeded(recipe.train.seed):  # new characters that are made of no old ones
+                older = widen(older, alphabet)
         except ValueError as error:
             raise ValueError(
                 f"cannot start from {recipe.init_from}: its alphabet is not that of {recipe.name}; replace(recipe, alphabet=...)"
@@ -112,8 +124,8 @@ def untrained_ink_model(
     lines = collection.split(collection.train_split)
     if older is None:
         scaler = OffsetScaler.fit([ink.offsets() for ink in usable_inks(recipe.data, lines, alphabet)])
-    torch.manual_seed(recipe.train.seed)
-    network = KINDS["prediction" if alphabet is None else "synthesis"][0](recipe.network)
+    with seeded(recipe.train.seed):
+        network = KINDS["prediction" if alphabet is None else "synthesis"][0](recipe.network)
     info, pace = {"recipe": recipe.name}, collection.pace()
     if 1 <= pace <= 1000:  # of lines with their texts, that is
         info["points_per_char"] = pace
@@ -247,8 +259,8 @@ def untrained_text_model(
 ) -> TextModel:
     "A model of text with as many inputs as the data have symbols, its weights drawn from the seed or taken over."
     check_older(recipe, older)
-    torch.manual_seed(recipe.train.seed)
-    network = KINDS["text"][0](recipe.data.fit(recipe.network, collection.vocabulary))
+    with seeded(recipe.train.seed):
+        network = KINDS["text"][0](recipe.data.fit(recipe.network, collection.vocabulary))
     if older is not None:
         transfer(older, network)
     return TextModel(network, collection.vocabulary, {"recipe": recipe.name})

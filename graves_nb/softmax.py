@@ -135,7 +135,7 @@ class SoftmaxHead(Part):
         generator: torch.Generator,  # the source of every random draw
     ) -> Tensor:  # (steps, 1)
         "The random numbers that drawing symbols of one text consumes, one row a symbol."
-        return torch.rand(steps, 1, generator=generator)
+        return torch.rand(steps, 1, generator=generator, dtype=torch.float32)
 
     def sample(
         self,

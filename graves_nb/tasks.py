@@ -411,6 +411,8 @@ class TextTask(Task):
     ) -> "TextTask":
         "The same task for one run."
         bound = super().bind(model, config, rank, world)
+        if of_ink := [name for name in ("vary", "input_noise", "chunk") if getattr(config, name, 0)]:
+            raise ValueError(f"{', '.join(of_ink)}: of training on ink, and this is text; leave them at 0")
         pieces_of(self.train, config.batch_size, self.length, self.reset_every, self.end)  # says what is wrong with it
         bound.read = []  # states after what was read of the batch, one or one for each line
         if config.batch_size % world:
@@ -482,4 +484,5 @@ class TextTask(Task):
         device: torch.device,  # where the network is
     ) -> None:
         "Take back what the network remembered."
-        self.read = [restored_state(self, carried["state"], device)] if "state" in carried else []
+        known = "state" in carried and len(carried["state"][0]) == self.config.batch_size  # else there are other streams now
+        self.read = [restored_state(self, carried["state"], device)] if known else []

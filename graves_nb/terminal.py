@@ -153,6 +153,8 @@ def check_target(
         raise IsADirectoryError(errno.EISDIR, f"cannot write {path}: it is a folder")
     if not path.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, f"cannot write {path}: there is no folder {path.parent}")
+    if path.is_file() and not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, f"cannot write {path}: it is write-protected")
     if not path.exists() or path.is_file():  # else a device, which is written to as it is
         try:
             with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".graves-"):

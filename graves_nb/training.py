@@ -20,17 +20,17 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from .checks import as_record, as_text, as_whole, rules_of
+from .checks import as_number, as_record, as_text, as_whole, rules_of
 from .contracts import check_parts, config_dict, why_not
 from .files import replacing
-from .model import FORMAT_VERSION, Model, ModelFileError, foreign_parts, model_of, read_meta, told
+from .model import FORMAT_VERSION, Model, ModelFileError, check_network, foreign_parts, model_of, read_meta, told
 from .native import flush_denormals, keep_freed_memory
 from .noise import AdaptiveWeightNoise, CandidateDropout, SignedLines, UnitDropout, WeightNoise
 from .optim import GateMuon, GravesRMSprop, WeightAverage
@@ -103,6 +103,9 @@ def check_config(
     config: TrainConfig,
 ) -> None:
     "Refuse what no run can be trained with, by the name of the setting; what is no number is outside of every limit."
+    for f in fields(config):
+        if f.type in (int, float):
+            (as_whole if f.type is int else partial(as_number, finite=False))(f.name, getattr(config, f.name))
     for name, most in ABOVE_ZERO.items():
         if not 0 < getattr(config, name) <= most:
             limit = "above 0" if most == math.inf else f"above 0 and at most {most:g}"
@@ -371,7 +374,7 @@ def update_weights(
     trainer.optimizer.zero_grad(set_to_none=True)
     nats = add_gradients(trainer, batch, points)
     parameters = [w for group in trainer.optimizer.param_groups for w in group["params"]]
-    torch._foreach_div_([w.grad for w in parameters], float(points if trainer.config.mean_over == "point" else lines))
+    torch._foreach_div_([w.grad for w in parameters if w.grad is not None], float(points if trainer.config.mean_over == "point" else lines))
     norm = nn.utils.clip_grad_norm_(list(trainer.model.network.parameters()), trainer.config.clip_norm)
     check_norm(trainer, as_read(trainer, norm))
     trainer.optimizer.step()
@@ -1196,6 +1199,7 @@ class Trainer:
         from accelerate import Accelerator
 
         check_parts(task, "task", TASK_PARTS)
+        check_network(model)
         if frozen := [name for name, w in model.network.named_parameters() if not w.requires_grad]:
             raise ValueError(f"a run trains all weights, and {', '.join(frozen[:5])} do not learn: requires_grad_(True), or a loop of your own")
         self.model, self.out, self.config, self.report = model, Path(out), config or TrainConfig(), report

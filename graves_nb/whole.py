@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from . import native
+from .contracts import is_bare
 from .drawing_c import pack_once, pointers_to
 
 # %% ../nbs/37_whole.ipynb #de9e23f4
@@ -181,7 +182,7 @@ class WholeReader:
     ) -> bool:
         "Whether its equations are those that are here in whole numbers."
         parts = [network, network.head, *network.layers]
-        return {part.equations for part in parts} == {"prediction", "softmax", "peephole-lstm"}
+        return is_bare(network) and {part.equations for part in parts} == {"prediction", "softmax", "peephole-lstm"}
 
     def step(
         self,

@@ -205,6 +205,7 @@ def test_hello_world_within_three_seconds(site, browser):
         ("A line, number 2!", 0.5, 4294967295, None),
         ("in this hand", 1, 7, 2),
         ("joined", 1, 3, "joined"),
+        ("%", 1.5, 7, None),  # the window never passes it: the line ends by its length
     ],
 )
 def test_the_page_writes_the_line_that_python_writes(site, browser, python_writer, tmp_path, text, bias, seed, style):

@@ -29,7 +29,7 @@ from graves_nb.corpus import (
     TextFile,
     Vocabulary,
 )
-from graves_nb.dynamic import Dynamic, adapting, gradient_squares, piece_loss
+from graves_nb.dynamic import Dynamic, adapting, piece_loss
 from graves_nb.evaluation import RMS_RATES, evaluate, sequence_losses
 from graves_nb.model import TextModel
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
@@ -274,14 +274,28 @@ def test_the_weights_come_back_after_an_error():
     assert all(map(torch.equal, before, network.parameters()))
 
 
-def test_full_decay_leads_back_to_the_trained_weights():
+def test_full_decay_leaves_nothing_but_the_last_step():
     model, symbols = TextModel(network_of(5), letters()), random_symbols(400)
-    streams = Streams(symbols, 1, 20, 0)
-    squares = [torch.ones_like(s) for s in gradient_squares(model, streams, limit=5)]
-    rest = [part.nats for part in sequence_losses(model, streams)]
-    back = [part.nats for part in sequence_losses(model, streams, Dynamic("rms", 0.05, decay=1.0), squares)]
-    learning = [part.nats for part in sequence_losses(model, streams, Dynamic("rms", 0.05), squares)]
-    assert back == pytest.approx(rest, rel=1e-5) and learning[-1] != pytest.approx(rest[-1], rel=1e-3)
+    weights, pieces = list(model.network.parameters()), list(Streams(symbols, 1, 20, 0))
+    trained, squares = [w.detach().clone() for w in weights], [torch.ones_like(w) for w in weights]
+    with adapting(model.network, Dynamic("rms", 0.05, decay=1.0), squares) as learn:
+        for piece in pieces[:4]:
+            gradients = torch.autograd.grad(piece_loss(piece_nats(model.network, piece, None)[0], piece), weights)
+            learn(piece_loss(piece_nats(model.network, piece, None)[0], piece))
+            for w, old, g in zip(weights, trained, gradients, strict=True):
+                torch.testing.assert_close(w, old - 0.05 * g / 1.001)
+
+
+def test_frozen_weights_stay_while_others_learn_and_no_mode_of_torch_is_in_the_way():
+    model, symbols = TextModel(network_of(5), letters()), random_symbols(400)
+    free = evaluate(model, symbols, dynamic=Dynamic("sgd", 0.05)).nats
+    with torch.no_grad():
+        assert evaluate(model, symbols, dynamic=Dynamic("sgd", 0.05)).nats == free
+    model.network.layers[0].requires_grad_(False)
+    assert evaluate(model, symbols, dynamic=Dynamic("sgd", 0.05)).nats != pytest.approx(free, rel=1e-6)
+    model.network.requires_grad_(False)
+    with pytest.raises(ValueError, match="frozen"):
+        evaluate(model, symbols, dynamic=Dynamic("sgd", 0.05))
 
 
 # -- training

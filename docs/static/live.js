@@ -83,7 +83,9 @@ class Writer {
   /** A text as it can be written: curly quotes, dashes and their like by what is written for them, as Python does. */
   fold(text) {
     const { symbols, foldings } = this.about;
-    return [...text.normalize("NFC")].map((c) => (symbols.includes(c) ? c : foldings[c] ?? c)).join("").trim();
+    const known = (c) => (symbols.includes(c) ? c : foldings[c]);
+    const plain = (c) => [...c.normalize("NFKD").replace(/\p{M}/gu, "")].map((part) => known(part) ?? part).join("");
+    return [...text.normalize("NFC")].map((c) => known(c) ?? plain(c)).join("").trim();
   }
 
   /** The characters of a text as numbers; letters of joined writing have others. */
@@ -152,6 +154,7 @@ class Writer {
         yield { x, y, end, phi: seen[given] };
       }
     }
+    this.lost = rule.passed === null;
   }
 }
 
@@ -189,6 +192,7 @@ class Ending {
     if (this.arrived === null && place >= this.word.length - 1) this.arrived = this.points.length - 1;
     const after = this.points.length - this.passed;
     if (this.passed !== null && (point[2] === 1 || after % 25 === 0 || atLimit)) this.end(atLimit);
+    else if (atLimit) this.stopped = true; // all of it stays, though it lost its way in the text
   }
 
   end(atLimit) {
@@ -485,7 +489,7 @@ class Page {
       }
     }
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
-    this.say(`${this.halt ? "Stopped: " : ""}${points} points in ${seconds} s, seed ${settings.seed}.`);
+    this.say(`${this.halt ? "Stopped: " : ""}${points} points in ${seconds} s, seed ${settings.seed}.${this.writer.lost && !this.halt ? " It lost its way in the text: another seed may do better." : ""}`);
     return points;
   }
 
