@@ -130,7 +130,8 @@ def in_type_of(
     batch: InkBatch,
 ) -> InkBatch:
     "A batch with numbers of the type of a network's weights."
-    dtype = next((w.dtype for w in network.parameters() if w.is_floating_point()), batch.x.dtype)
+    weights = network.parameters() if isinstance(network, nn.Module) else ()
+    dtype = next((w.dtype for w in weights if w.is_floating_point()), batch.x.dtype)
     return changed(batch, lambda t: t.to(dtype) if t.is_floating_point() else t)
 
 

@@ -354,6 +354,8 @@ def check_text(text: str | None) -> str | None:
         tell(f"{text} is a file, and its name is what is written; graves write --from {file} writes its lines, graves write - --page < {file} a page of it")
     if text is not None and not text.strip():
         raise ValueError("the text is empty: there is nothing to write")
+    if text is not None and any("\ud800" <= c <= "\udfff" for c in text):
+        raise ValueError("the text is not in the encoding of this locale: set one of UTF-8, as LANG=C.UTF-8, or give the text by standard input, as -")
     return text
 
 
@@ -536,6 +538,8 @@ def sample(
     temperature = None if temperature is None else as_number("temperature", temperature, 1e-3, 1e3)
     drawn_from = load_model(model)
     is_text = drawn_from.kind == "text"
+    if not is_text and length < 2:
+        raise ValueError(f"--length of ink is 2 points or more, got {length}")
     choice = dict(temperature=temperature, top_k=top_k, top_p=top_p)
     looks = dict(height=height, pen=pen, unit=unit, colour=colour, background=background, plot=plot)
     foreign = dict(bias=bias, format=kind) | looks if is_text else choice

@@ -12,6 +12,7 @@ __all__ = ['LAYERS', 'HEADS', 'LAYER_PARTS', 'HEAD_PARTS', 'LATER', 'BACKENDS', 
 import contextlib
 import importlib
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import asdict, fields
 from typing import NamedTuple
 
@@ -207,7 +208,7 @@ BACKENDS = {  # modules that hold a `BACKEND`, in order of preference
     "triton": "graves_nb.backend_triton",
     "torch": "graves_nb.backend_torch",
 }
-_allowed = [None]  # names of the backends that may be used, the last entry counts; None is all
+_allowed = ContextVar("names of the backends that may be used, in this thread; None is all", default=None)
 
 
 @contextlib.contextmanager
@@ -217,11 +218,11 @@ def only_backends(
     "Have only these backends run things in this block, to compare one with another."
     if unknown := set(names) - set(BACKENDS):
         raise ValueError(f"no backend {', '.join(sorted(unknown))}: there are {', '.join(BACKENDS)}")
-    _allowed.append(names)
+    before = _allowed.set(names)
     try:
         yield
     finally:
-        _allowed.pop()
+        _allowed.reset(before)
 
 
 def find_backend(
@@ -258,7 +259,7 @@ def why_not(
 
 def _asked(x, parts):
     "Backends in order of preference, with their names and why they do not serve, up to the first that does."
-    for name in BACKENDS if _allowed[-1] is None else _allowed[-1]:
+    for name in BACKENDS if _allowed.get() is None else _allowed.get():
         backend = importlib.import_module(BACKENDS[name]).BACKEND
         fault = _fault(backend, x, parts)
         yield name, backend, fault

@@ -285,6 +285,7 @@ def load_file(
     "Read a model file."
     if not path.is_file():
         raise FileNotFoundError(f"no model file at {path}")
+    path.open("rb").close()  # an OSError says why it cannot be read
     with told(path), safe_open(path, framework="pt") as file:
         names = list(file.keys())
         meta = read_meta(path, (file.metadata() or {}).get("graves_nb"), len(names))

@@ -117,19 +117,23 @@ FUNCTIONS = (
 
 def _load(compiler: str) -> ctypes.CDLL:
     "The compiled steps; an OSError or AttributeError says what is wrong with them."
-    folder, loaded = cache_folder(), None
+    folder, path, why_not_kept = cache_folder(), None, ""
     if not folder.exists() or _is_private(folder):
         try:
-            loaded = ctypes.CDLL(str(_compile(compiler)))
-        except OSError as error:  # nothing can be kept there
-            log.warning("graves: %s: compiled steps are not kept; set GRAVES_CACHE to a folder that can be written", error)
+            path = _compile(compiler)
+        except OSError as error:
+            why_not_kept = f"{error}; set GRAVES_CACHE to a folder that can be written"
     else:
-        log.warning("graves: others may write %s, so compiled steps are not kept there; `chmod go-w` or $GRAVES_CACHE helps", folder)
-    if loaded is None:
+        why_not_kept = f"others may write {folder}; `chmod go-w` or another GRAVES_CACHE helps"
+    if path is not None:
+        loaded = ctypes.CDLL(str(path))
+    else:
         with tempfile.TemporaryDirectory(prefix="graves_nb-") as private:
             loaded = ctypes.CDLL(str(_compile(compiler, Path(private))))  # stays loaded without its file
     for name in FUNCTIONS:
         getattr(loaded, name)
+    if why_not_kept:
+        log.warning("graves: compiled steps are made anew each time and not kept: %s", why_not_kept)
     return loaded
 
 # %% ../nbs/30_native.ipynb #08-016

@@ -42,14 +42,14 @@ def stack_lines(
     written = [line for line in lines if line is not None]
     if not written:
         raise ValueError("there is no line to set")
-    heights, letter = [np.ptp(line.points[:, 1]) for line in written], letter_width(written)
+    heights, letter = [np.ptp(line.points[:, 1].astype(np.float64)) for line in written], letter_width(written)
     spacing = 1.3 * max(float(np.median(heights)), TALL * letter) if spacing is None else as_number("spacing", spacing, -1e9, 1e9)
     strokes = []
     for row, line in enumerate(lines):
         if line is not None:
             x, y = line.points[:, 0].min(), np.median(line.points[:, 1].astype(np.float64))
             middle = row * spacing - letter * (middle_of(line.text) - ABOVE)
-            strokes += [stroke + np.float32([-x, middle - y]) for stroke in line.strokes]
+            strokes += [stroke + np.array([-float(x), middle - y]) for stroke in line.strokes]
     return Ink.from_strokes(strokes, text="\n".join(line.text if line is not None else "" for line in lines))
 
 
@@ -58,7 +58,7 @@ def letter_width(
 ) -> float:  # in their units; 0 where there are no texts
     "How wide a letter is on a page."
     letters = sum(weigh(line.text, width_of) for line in lines)
-    return sum(float(np.ptp(line.points[:, 0])) for line in lines) / letters if letters else 0.0
+    return sum(float(np.ptp(line.points[:, 0].astype(np.float64))) for line in lines) / letters if letters else 0.0
 
 # %% ../nbs/52_page.ipynb #7ab7cadd
 def choose_hand(

@@ -51,6 +51,10 @@ class Picture:
             if getattr(self, name) is not None or name in ("height", "dpi"):
                 value = as_number(f"the {name} of a picture", getattr(self, name), 0, 1e6, exclusive=name != "margin")
                 object.__setattr__(self, name, value)
+        if self.height < (least := 1 if self.unit == "px" else 0.1):
+            raise ValueError(f"lines of {self.height:g} {self.unit} cannot be seen: a height of {least} {self.unit} is the least")
+        if self.pen is not None and self.pen > self.height:
+            raise ValueError(f"a pen of {self.pen:g} {self.unit} is wider than its line is high, {self.height:g}: nothing could be read")
         if self.sheet is not None:
             sides = as_list("the sheet of a picture", self.sheet, partial(as_number, low=0, high=1e6, exclusive=True))
             if len(sides) != 2:

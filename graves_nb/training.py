@@ -22,12 +22,13 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
+from numbers import Real
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from .checks import as_number, as_record, as_text, as_whole, rules_of
+from .checks import as_record, as_text, as_whole, rules_of, shown_value
 from .contracts import check_parts, config_dict, why_not
 from .files import replacing
 from .model import FORMAT_VERSION, Model, ModelFileError, check_network, foreign_parts, model_of, read_meta, told
@@ -103,9 +104,10 @@ def check_config(
     config: TrainConfig,
 ) -> None:
     "Refuse what no run can be trained with, by the name of the setting; what is no number is outside of every limit."
-    for f in fields(config):
-        if f.type in (int, float):
-            (as_whole if f.type is int else partial(as_number, finite=False))(f.name, getattr(config, f.name))
+    numbers = {f.name: f.type for f in fields(config) if f.type in (int, float)}
+    for name in numbers:
+        if not isinstance(value := getattr(config, name), Real) or isinstance(value, bool):
+            raise ValueError(f"{name} is a number, got {shown_value(value)}")
     for name, most in ABOVE_ZERO.items():
         if not 0 < getattr(config, name) <= most:
             limit = "above 0" if most == math.inf else f"above 0 and at most {most:g}"
@@ -113,6 +115,9 @@ def check_config(
     for name, most in AT_LEAST_ZERO.items():
         if not 0 <= getattr(config, name) <= most:
             raise ValueError(f"{name} must be between 0 and {most:g}, got {getattr(config, name)}")
+    for name, kind in numbers.items():
+        if kind is int:
+            as_whole(name, getattr(config, name))
     for name, known in CHOICES.items():
         if getattr(config, name) not in known:
             raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(config, name)!r}")

@@ -1,5 +1,6 @@
 """Compiled drawing against the plain loop: any size, any number of lines, either kind of network, any precision."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -121,3 +122,86 @@ def test_without_a_compiler_and_in_double_precision():
             state, x, draws, text = map_state(lambda tensor, i=i: tensor[i : i + 1], (*args[:3], args[4]))
             assert torch.equal(drawn[i], draw_points_plain(network, state, x, draws, args[3], text).points[0])
     torch.testing.assert_close(drawn, together, rtol=1e-4, atol=1e-5)
+
+
+def fused_step(p):
+    "Of an optimiser that torch does not count."
+    p.grad = torch.ones_like(p)
+    torch.optim.SGD([p], 1.0, fused=True).step()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p: p.data.mul_(-1.0),
+        lambda p: p.data.copy_(torch.flip(p.data, [0])),
+        lambda p: np.negative(p.detach().numpy(), out=p.detach().numpy()),
+        lambda p: (
+            torch.optim.SGD([p], 1.0, fused=True).step() if setattr(p, "grad", torch.ones_like(p)) is None else None
+        ),
+    ],
+)
+def test_weights_that_changed_by_whatever_means_draw_other_points(change):
+    network = network_of("synthesis", 0)
+    args = arguments(network, 2, 5, 3)
+    before = draw_points(network, *args)
+    change(network.layers[1].weight_hh)
+    after = draw_points(network, *args)
+    assert not torch.allclose(before.outputs, after.outputs)
+    torch.testing.assert_close(after.points, draw_points_plain(network, *args).points, rtol=1e-3, atol=1e-4)
+
+
+def test_a_network_that_was_made_for_inference_alone_draws():
+    with torch.inference_mode():
+        network = network_of("synthesis", 0)
+        args = arguments(network, 2, 5, 3)
+        torch.testing.assert_close(
+            draw_points(network, *args).points, draw_points_plain(network, *args).points, rtol=1e-3, atol=1e-4
+        )
+
+
+class Doubled(torch.nn.Linear):
+    "An output layer of somebody's own."
+
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+def test_an_output_layer_of_ones_own_counts_wherever_it_is_used():
+    network = network_of("prediction", 0)
+    x = torch.zeros(2, 3)
+    args = network.initial_state(x), x, torch.stack([random_draws(5, torch.Generator().manual_seed(i)) for i in (0, 1)])
+    sequence, before = torch.randn(4, 2, 3), draw_points(network, *args).outputs
+    usual = network(sequence).y
+    own = Doubled(network.output.in_features, network.output.out_features)
+    own.load_state_dict(network.output.state_dict())
+    network.output = own
+    torch.testing.assert_close(network(sequence).y, 2 * usual)
+    torch.testing.assert_close(draw_points(network, *args).outputs[:, 0], 2 * before[:, 0], rtol=1e-4, atol=1e-5)
+
+
+def test_hooks_are_called():
+    network, calls = network_of("prediction", 0), []
+    x = torch.zeros(2, 3)
+    args = network.initial_state(x), x, torch.stack([random_draws(5, torch.Generator().manual_seed(i)) for i in (0, 1)])
+    network.output.register_forward_hook(lambda *told: calls.append(told))
+    network(torch.randn(4, 2, 3)), draw_points(network, *args)
+    assert len(calls) == 1 + 2 * 5  # a line after the other
+
+
+def test_what_is_of_another_network_is_refused_before_anything_is_read():
+    network = network_of("synthesis", 0)
+    state, x, draws, bias, text = arguments(network, 3, 5, 2)
+    other = network_of("synthesis", 0, cells=9).initial_state(x)
+    wrong = [
+        (other, x, draws, text),
+        (network.initial_state(x[:1]), x, draws, text),
+        (map_state(torch.Tensor.double, state), x, draws, text),
+        (state, x, torch.cat([draws, draws], -1), text),
+        (state, x, draws[..., :2], text),
+        (state, x, draws, text._replace(index=text.index.int())),
+        (state, x, draws, text._replace(mask=2 * text.mask)),
+    ]
+    for start, points, numbers, words in wrong:
+        with pytest.raises(ValueError):
+            draw_points(network, start, points, numbers, bias, words)

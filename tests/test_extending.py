@@ -114,3 +114,37 @@ def test_a_head_of_no_particular_class_is_drawn_from_and_trained():
     x = torch.zeros(2, 3)
     drawn = draw_points(network, network.initial_state(x), x, network.head.draws(5, None).expand(2, 5, 0))
     assert drawn.points[:, :, 0].eq(1).all() and drawn.outputs.shape == (2, 5, 3)
+
+
+def test_a_head_whose_loss_is_not_one_number_a_step_is_told():
+    from graves_nb.batches import batch_nats, collate, make_examples
+    from graves_nb.ink import Ink, OffsetScaler
+    from graves_nb.mixture import MixtureHead
+    from graves_nb.model import InkModel
+    from graves_nb.prediction import PredictionNetwork
+
+    network = PredictionNetwork(PredictionConfig(hidden_size=4, n_layers=1, n_mixtures=2))
+    model = InkModel(network, None, OffsetScaler((0.0, 0.0), (1.0, 1.0)))
+    inks = [Ink.from_strokes([[(i, j % 3) for i in range(5 + j)]]) for j in range(3)]
+    for wrong in (lambda y, t: MixtureHead(2).loss(y, t).sum(), lambda y, t: MixtureHead(2).loss(y, t)[..., None]):
+        network.head = MixtureHead(2)
+        network.head.loss = wrong
+        with pytest.raises(ValueError, match="one number a step"):
+            batch_nats(network, collate(make_examples(model, inks)))
+    with pytest.raises(ValueError, match="reads 13 outputs, got 7"):
+        MixtureHead(2).loss(torch.zeros(1, 7), torch.zeros(1, 3))
+
+
+def test_dropped_candidates_within_others():
+    from graves_nb.lstm import PeepholeLSTM
+
+    layer, generator = PeepholeLSTM(2, 3), torch.Generator().manual_seed(0)
+    with layer.dropping(0.5, generator):
+        outer = layer.dropped
+        with layer.dropping(0.2, generator):
+            assert layer.dropped.rate == 0.2
+        assert layer.dropped is outer and "dropped" in layer.equations
+    assert layer.dropped is None and layer.equations == "peephole-lstm"
+    for rate in (1.0, 1.5, -0.1):
+        with pytest.raises(ValueError, match="below 1"), layer.dropping(rate, generator):
+            pass

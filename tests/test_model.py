@@ -4,6 +4,7 @@ import json
 import stat
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -171,3 +172,37 @@ def test_a_synthesis_network_does_not_start_from_ink_without_text(scribbler):
     network = SynthesisNetwork(SynthesisConfig(4, 6, n_mixtures=2, n_window=2))
     with pytest.raises(ValueError, match="this prediction model: the source has no window.weight"):
         transfer(scribbler, network)
+
+
+class Halved(PredictionNetwork):
+    "A network of somebody's own."
+
+    def forward(self, x, text=None, state=None):
+        given = super().forward(x, text, state)
+        return given._replace(y=given.y / 2)
+
+
+def test_a_network_of_ones_own_is_not_saved_as_another(scribbler, tmp_path):
+    own = replace(scribbler, network=Halved(scribbler.network.config))
+    with pytest.raises(TypeError, match="this is a Halved"):
+        own.save(tmp_path / "m.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("info", [{"points_per_char": 0}, {"joined": 2.0}])
+def test_what_could_not_be_loaded_is_not_saved(model, tmp_path, info):
+    with pytest.raises(ValueError, match=next(iter(info))):
+        replace(model, info=info).save(tmp_path / "m.safetensors")
+    with pytest.raises(ValueError, match="int8"):
+        model.save(tmp_path / "m.safetensors", torch.int8)
+    assert not list(tmp_path.iterdir())
+
+
+def test_numbers_of_numpy_are_numbers(model, tmp_path):
+    model.info.update(nats=np.float32(-2.5), lines=np.int64(7), each=np.arange(3))
+    assert InkModel.load(model.save(tmp_path / "m.safetensors")).info == {
+        "a": 1,
+        "nats": -2.5,
+        "lines": 7,
+        "each": [0, 1, 2],
+    }

@@ -245,9 +245,29 @@ def test_declined_is_quiet(fresh, caplog):
     assert not caplog.records
 
 
-def test_no_compiler_is_quiet(fresh, caplog):
-    fresh.setenv("CC", "no-such-compiler")
+def test_no_compiler_is_quiet_unless_somebody_named_one(fresh, tmp_path, caplog):
+    fresh.delenv("CC", raising=False)
+    fresh.setenv("PATH", str(tmp_path))
     assert native.library() is None and not caplog.records
+    native.library.cache_clear()
+    fresh.setenv("CC", "no-such-compiler")
+    assert native.library() is None
+    (record,) = caplog.records
+    assert "no-such-compiler" in record.getMessage() and record.getMessage().startswith("graves: ")
+
+
+def test_a_compiler_may_come_with_words_of_its_own(fresh, tmp_path):
+    compiler = script(tmp_path / "a name with blanks", f'exec {COMPILER} "$@"')
+    fresh.setenv("CC", f"'{compiler}' -pipe")
+    assert (native.library() is not None) == (COMPILER is not None)
+
+
+def test_where_nothing_can_be_kept_it_is_compiled_all_the_same(fresh, tmp_path, caplog):
+    (tmp_path / "file").write_text("in the way")
+    fresh.setenv("GRAVES_CACHE", str(tmp_path / "file" / "cache"))
+    assert (native.library() is not None) == (COMPILER is not None)
+    assert len(caplog.records) == (COMPILER is not None)
+    assert all("GRAVES_CACHE" in record.getMessage() for record in caplog.records)
 
 
 @pytest.mark.parametrize(

@@ -208,3 +208,18 @@ def test_rmsprop_calls_its_closure_and_leaves_weights_without_gradient():
 def test_rmsprop_refuses_impossible_settings(wrong):
     with pytest.raises(ValueError, match="must be above 0"):
         GravesRMSprop([torch.ones(1, requires_grad=True)], **wrong)
+
+
+def test_frozen_weights_stay_and_impossible_settings_are_refused():
+    torch.manual_seed(0)
+    layer = PeepholeLSTM(3, 4)
+    layer.weight_hh.requires_grad_(False), layer.peephole.requires_grad_(False)
+    before = [p.detach().clone() for p in layer.parameters()]
+    optimiser = GateMuon(layer)
+    layer(torch.randn(5, 2, 3))[0].square().sum().backward()
+    optimiser.step()
+    moved = [not torch.equal(p, old) for p, old in zip(layer.parameters(), before, strict=True)]
+    assert moved == [p.requires_grad for p in layer.parameters()]
+    for wrong in (dict(lr=-1), dict(momentum=1.5), dict(beta2=2.0), dict(weight_decay=-3)):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            GateMuon(layer, **wrong)

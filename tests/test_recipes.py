@@ -117,3 +117,17 @@ def test_alphabets_of_another_size_are_refused(tmp_path, unipen_folder):
 def test_every_recipe_tells_the_papers_figure():
     for recipe in PAPER_ROWS:
         assert f"{recipe.reported.nats:.1f} nats" in describe(recipe) and recipe.reported.row in describe(recipe)
+
+
+def test_the_seed_of_a_recipe_alone_decides_its_first_weights(tmp_path, unipen_folder):
+    "Whatever torch's own generator has given before; and that goes on as if there had been none."
+    recipe = small("prediction-3x400-fast")
+    trainers, after = [], []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        trainers.append(prepare(recipe, unipen_folder, tmp_path / str(seed), quiet))
+        after.append(torch.rand(1))
+    torch.manual_seed(1)
+    assert torch.equal(after[0], torch.rand(1))
+    for a, b in zip(*(trainer.model.network.parameters() for trainer in trainers), strict=True):
+        assert torch.equal(a, b)

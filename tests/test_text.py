@@ -1,5 +1,6 @@
 """Text: corpora, streams, look-up, evaluation at rest and dynamic, training, recipes, sampling, compression."""
 
+import copy
 import json
 import math
 import os
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from graves_nb.batches import piece_nats
 from graves_nb.compression import CompressedFileError, compress, decompress, read_header
+from graves_nb.contracts import only_backends
 from graves_nb.corpus import (
     ALL_BYTES,
     NULL,
@@ -38,7 +40,8 @@ from graves_nb.recipes import RECIPES, best_rate, configure, describe, prepare, 
 from graves_nb.rows import PAPER_TEXT, TEXT_RECIPES, faster_text
 from graves_nb.sampling import sample_text, write
 from graves_nb.softmax import sample_softmax, softmax_loss
-from graves_nb.training import count_weights
+from graves_nb.tasks import TextTask
+from graves_nb.training import TrainConfig, Trainer, count_weights
 
 torch.set_num_threads(1)
 
@@ -533,3 +536,86 @@ def test_every_cut_and_every_flip_of_a_file_is_noticed():
         changed[place] ^= 4
         with pytest.raises(CompressedFileError):
             decompress(bytes(changed), model)
+
+
+# -- as people bring them
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_a_corpus_is_decoded_by_its_mark(tmp_path, encoding, ends):
+    lines = ["the cat sat", "the dog ran", "so it goes"] * 20
+    (tmp_path / "plain.txt").write_bytes("\n".join(lines).encode())
+    (tmp_path / "marked.txt").write_bytes(ends.join(lines).encode(encoding))
+    plain, marked = (TextFile(tmp_path / f"{name}.txt", "word") for name in ("plain", "marked"))
+    assert marked.vocabulary == plain.vocabulary
+    assert marked.split("train")[:].tolist() == plain.split("train")[:].tolist()
+
+
+def test_what_is_no_text_is_told_what_it_is(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_bytes(b"\x1f\x8b\x08\xff\xfe" * 9)
+    with pytest.raises(ValueError, match="gzip"):
+        TextFile(path, "char")
+
+
+def test_a_temperature_near_nothing_takes_the_likeliest():
+    model = TextModel(network_of(5), letters())
+    greedy = sample_text(model, 40, "a", top_k=1)
+    for temperature in (1e-6, 1e-12, 1e-30):
+        assert sample_text(model, 40, "a", temperature=temperature) == greedy
+        with only_backends():
+            assert sample_text(model, 40, "a", temperature=temperature) == greedy
+    for temperature in (0, 1e-46, 1e7, float("nan")):
+        with pytest.raises(ValueError, match="temperature"):
+            sample_text(model, 4, "a", temperature=temperature)
+
+
+def test_another_default_type_changes_no_text():
+    model = TextModel(network_of(5), letters())
+    usual = sample_text(model, 30, "a", seed=5)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert sample_text(model, 30, "a", seed=5) == usual
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_what_a_model_of_text_is_evaluated_on_is_told():
+    model = TextModel(network_of(5), letters())
+    for wrong in ("abc", model.vocabulary.encode("abc"), ["abc"]):
+        with pytest.raises(ValueError, match=r"Symbols\(model.vocabulary.encode"):
+            evaluate(model, wrong)
+
+
+def test_compressed_bytes_are_those_of_the_weights_of_now():
+    torch.manual_seed(0)
+    model = TextModel(network_of(256, 8, 1), ALL_BYTES)
+    content = bytes(range(200)) * 3
+    compress(content, model)
+    model.network.output.bias.data.add_(torch.randn(256))  # torch does not count this one
+    assert decompress(compress(content, model), copy.deepcopy(model)) == content
+
+
+@pytest.mark.parametrize("other", [2, 8])
+def test_a_run_goes_on_with_more_streams_or_fewer(tmp_path, other):
+    symbols, log = random_symbols(3000), []
+
+    def trainer(batch_size):
+        model = TextModel(network_of(5), letters())
+        config = TrainConfig(2000, batch_size=batch_size, log_updates=1, precision="fp32", validate_points=0)
+        return Trainer(model, TextTask(symbols, random_symbols(300), length=20), tmp_path / "run", config, log.append)
+
+    first = trainer(4)
+    for _ in range(3):
+        first.fit(minutes=0)
+    second = trainer(other)
+    second.resume()
+    assert second.fit().points >= 2000
+
+
+def test_settings_of_ink_are_refused_for_text(tmp_path):
+    task = TextTask(random_symbols(3000), random_symbols(300), length=20)
+    for setting in (dict(vary=0.3), dict(input_noise=1.0), dict(chunk=3)):
+        with pytest.raises(ValueError, match=next(iter(setting))):
+            Trainer(TextModel(network_of(5), letters()), task, tmp_path, TrainConfig(100, **setting))
