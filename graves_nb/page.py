@@ -30,20 +30,20 @@ def break_lines(
     return [line.strip() for part in parts for line in textwrap.wrap(part, width, break_on_hyphens=False) or [""]]
 
 # %% ../nbs/52_page.ipynb #34-008
-TALL = 2.25  # widths of a letter from the top of an h to the foot of a g
+TALL = 2.5  # widths of a letter from the foot of a g to the top of an h beneath it, and a little more
 ABOVE = 0.45  # widths of a letter that the middle of a sentence is above the line
 
 
 def stack_lines(
     lines: Sequence[Ink | None],  # in the same units, with their texts; None leaves a line empty
-    spacing: float | None = None,  # from ruler to ruler; None is 1.3 times the height of a usual line, or of one with tall letters and tails
+    spacing: float | None = None,  # from ruler to ruler; None is 1.3 times the usual height of a line, and room for tall letters at least
 ) -> Ink:
     "Lines set one below the other, each beginning at the left edge; the texts are joined by line ends."
     written = [line for line in lines if line is not None]
     if not written:
         raise ValueError("there is no line to set")
     heights, letter = [np.ptp(line.points[:, 1].astype(np.float64)) for line in written], letter_width(written)
-    spacing = 1.3 * max(float(np.median(heights)), TALL * letter) if spacing is None else as_number("spacing", spacing, -1e9, 1e9)
+    spacing = max(1.3 * float(np.median(heights)), TALL * letter) if spacing is None else as_number("spacing", spacing, -1e9, 1e9)
     strokes = []
     for row, line in enumerate(lines):
         if line is not None:

@@ -22,9 +22,9 @@ ANY_TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 
 
 def line_of(text, seed=0):
-    "Loops and dots, as long as the text, and as high as a line with tall letters and tails."
+    "Loops and dots, as long as the text."
     t, rng = np.linspace(0, 6 * len(text), 20 * len(text)), np.random.default_rng(seed)
-    loops = np.stack([t / 5 + np.cos(t), np.sin(t) * (1 + 0.1 * rng.random())], 1)
+    loops = np.stack([t / 4 + np.cos(t), np.sin(t) * (1 + 0.1 * rng.random())], 1)
     return Ink.from_strokes([loops, [(1, -2)], [(2, -2), (2, -2)]], text=text)
 
 
