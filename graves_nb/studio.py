@@ -29,7 +29,7 @@ from .ink import Ink, animated_svg, check_output
 from .model import InkModel
 from .native import library
 from .pad import InkChoice, InkPad
-from .page import break_lines, choose_hand, stack_lines
+from .page import break_lines, choose_hand, places_in_prime, stack_lines
 from .pretrained import list_models, list_hands, load_model, load_hand
 from .sampling import Job, Partial, Sample, Settings, adapt_ink, prepare_line, straightened, stream, text_to_write, trace_ink
 from .steps import linked_figure
@@ -91,13 +91,13 @@ def fault_of_alignment(
     prime: Ink,  # with its text
 ) -> str:  # empty if there is none
     "How far a network follows the text of a prime, if it is not to its end or if it is there too soon."
-    sample = sample_of_prime(model, prime)
-    looked, u = sample.trace.phi.argmax(1), len(sample.ink.text)
-    last, waits = int(looked[-3:].max()), float((looked == u - 1).float().mean())
+    looked, text = places_in_prime(model, prime), text_to_write(model, prime.text)
+    u = len(text)
+    last, waits = int(looked[-3:].max()), float((looked >= u - 1).double().mean())
     if last < u - 1 - max(2, u // 6):
-        return f"the ink ends where the network has read only {sample.ink.text[: last + 1]!r} of {sample.ink.text!r}: is that what it says?"
+        return f"the ink ends where the network has read only {text[: last + 1]!r} of {text!r}: is that what it says?"
     if waits > 0.15 + 2.5 / u:
-        return f"the network is through with {sample.ink.text!r} long before the ink ends: is there more on the pad than that?"
+        return f"the network is through with {text!r} long before the ink ends: is there more on the pad than that?"
     return ""
 
 

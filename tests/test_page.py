@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from graves_nb.hands import weigh, width_of
 from graves_nb.ink import Ink
-from graves_nb.page import break_lines, choose_hand, stack_lines, write_page
+from graves_nb.page import break_lines, choose_hand, places_in_prime, stack_lines, write_page
 from graves_nb.pretrained import load_model
+from graves_nb.sampling import write
 
 
 @given(st.text(alphabet="ab \t\n\r-", max_size=60), st.integers(1, 12))
@@ -114,3 +115,14 @@ def test_an_empty_line_takes_no_seed(monkeypatch):
     )
     write_page(load_model(), "a\n\nb", hand=1, seed=5)
     assert seeds == [(["a", "b"], 5)]
+
+
+def test_a_hand_is_one_whose_ink_says_its_text():
+    "Seed 0 draws one first in which the network is eight letters behind: each line would begin with them."
+    model = load_model()
+    text = "The quick brown fox jumps over the lazy dog, and the dog sleeps all day."
+    first, hand = write(model, break_lines(text)[0], 1, 0, joined=True), choose_hand(model, text, 1, 0, True)
+    behind, there = (len(ink.text) - 1 - places_in_prime(model, ink)[-1] for ink in (first, hand))
+    assert behind > 1 >= there and hand.text == first.text
+    line = write(model, "to be or not", 1, 0, prime=hand, joined=True)
+    assert np.ptp(line.points[:, 0]) < 1.6 * weigh(line.text, width_of)
