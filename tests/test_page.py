@@ -1,5 +1,7 @@
 """Pages: how a text is broken, and that one hand writes it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -117,12 +119,19 @@ def test_an_empty_line_takes_no_seed(monkeypatch):
     assert seeds == [(["a", "b"], 5)]
 
 
-def test_a_hand_is_one_whose_ink_says_its_text():
-    "Seed 0 draws one first in which the network is eight letters behind: each line would begin with them."
-    model = load_model()
-    text = "The quick brown fox jumps over the lazy dog, and the dog sleeps all day."
-    first, hand = write(model, break_lines(text)[0], 1, 0, joined=True), choose_hand(model, text, 1, 0, True)
-    behind, there = (len(ink.text) - 1 - places_in_prime(model, ink)[-1] for ink in (first, hand))
-    assert behind > 1 >= there and hand.text == first.text
-    line = write(model, "to be or not", 1, 0, prime=hand, joined=True)
-    assert np.ptp(line.points[:, 0]) < 1.6 * weigh(line.text, width_of)
+def test_a_hand_is_one_whose_ink_says_its_text(monkeypatch):
+    "Else each line that it primes would begin with the rest of its text."
+    import graves_nb.page as page
+
+    model, text = load_model(), "always this hand"
+    good = write(model, text, 1.5, hand="plain")
+    half = replace(good, strokes=good.strokes[: len(good.strokes) // 2])
+    assert places_in_prime(model, good)[-1] >= len(text) - 2 > len(text) // 2 > places_in_prime(model, half)[-1]
+    drawn, seeds = [half, half, good], []
+    monkeypatch.setattr(
+        page, "write", lambda model, line, bias, seed, **how: seeds.append(seed) or drawn[len(seeds) - 1]
+    )
+    assert choose_hand(model, text, 1, 7) is good
+    assert seeds[0] == 7 and len(set(seeds)) == 3
+    drawn, seeds[:] = [half] * 9, []
+    assert choose_hand(model, text, 1, 7) is half and len(seeds) == page.TRIES
