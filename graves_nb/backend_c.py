@@ -198,6 +198,8 @@ class CBackend(TorchBackend):
         same_weights: bool = False,  # whether they are known to be those of the call before, so that nobody compares them all
     ) -> Drawn:
         "Many steps of the pen in one call."
+        if draws.shape[-1] != 4:
+            raise ValueError(f"a point of a mixture takes 4 random numbers, see `random_draws`, got {draws.shape[-1]}")
         return draw_in_c(network, state, x, draws, bias, text, same_weights)
 
     def draw_text(

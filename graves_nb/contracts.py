@@ -234,7 +234,7 @@ def find_backend(
 
 
 def is_linear(
-    layer: nn.Module,
+    layer: nn.Module,  # any
 ) -> bool:
     "Whether a layer is torch's own linear one, its weight a plain parameter, with a bias and with nothing hooked to it."
     hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks)
@@ -242,7 +242,7 @@ def is_linear(
 
 
 def is_bare(
-    network: nn.Module,
+    network: nn.Module,  # any
 ) -> bool:
     "Whether a network computes its equations and nothing else: with an output layer of torch's, and without hooks."
     hooked = any(part._forward_hooks or part._forward_pre_hooks for part in network.modules())

@@ -80,9 +80,6 @@ def check_drawing(
     as_number("bias", bias, low=0, high=MOST_BIAS)
     if x.dim() != 2 or x.shape[1] != 3 or draws.dim() != 3 or len(draws) != len(x):
         raise ValueError(f"offsets must be (lines, 3), random numbers (lines, steps, n), got {tuple(x.shape)}, {tuple(draws.shape)}")
-    width = network.head.draws(1, torch.Generator()).shape[-1]
-    if draws.shape[-1] != width:
-        raise ValueError(f"a point takes {width} random numbers of its head, got {draws.shape[-1]}")
     check_state(state, network.initial_state(x), types=True)
     if (text is not None) != network.reads_text:
         raise ValueError("a synthesis network needs a text, a prediction network takes none")

@@ -265,17 +265,15 @@ def write_letter(
     seed: int = 0,  # of the hand and of the first line; the next ones take the numbers after it
     prime: Ink | None = None,  # ink with its text: whose hand to write in (sec. 5.5); None is one that the seed decides
     hand: int | str | None = None,  # instead of a prime: a shipped hand
-    straight: bool | None = True,  # whether lines are made level; None is the long ones, see `straightened`
-    fold: bool = True,  # whether what the alphabet lacks is replaced where it can be, before the text is broken
-    **settings,  # others of `write`: `joined=True`, `retry=0`, ...
+    **settings,  # of `write`: `joined=True`, `retry=0`, `straight=False`, ...
 ) -> list[Ink]:  # a sheet each, in millimetres: save them with `sheet.picture()`
     "Write a text of any length on sheets of paper, in one hand."
     if prime is not None and hand is not None:
         raise ValueError("a hand is a prime: give one of the two")
-    text = text_to_write(model, text, fold, several=True)
+    text = text_to_write(model, text, settings.get("fold", True), several=True)
     if prime is None:
         prime = choose_hand(model, text, bias, seed, settings.get("joined")) if hand is None else load_hand(hand)
     plan = plan_letter(model, text, sheet, prime)
     written = [at for at, row in enumerate(plan.rows) if row.text]
-    inks = write(model, [plan.rows[at].text for at in written], bias, seed, prime, straight=straight, fold=fold, **settings)
+    inks = write(model, [plan.rows[at].text for at in written], bias, seed, prime, **dict(straight=True) | settings)
     return letter_sheets(plan, dict(zip(written, inks, strict=True)), sheet, seed)

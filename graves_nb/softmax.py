@@ -69,7 +69,7 @@ def sample_softmax(
     generator: torch.Generator,  # of the draw
     temperature: float = 1.0,  # below 1 likelier symbols, above 1 more various ones
 ) -> Tensor:  # indices, (batch,)
-    "A symbol for each row."
+    "Draw a symbol for each row of outputs, by their softmax at a temperature."
     as_number("the temperature", temperature, 0, exclusive=True)
     number = torch.rand(len(outputs), 1, generator=generator, device=outputs.device)
     return symbol_at((below_top(outputs) / temperature).softmax(-1), number)

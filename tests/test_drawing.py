@@ -189,6 +189,7 @@ def test_hooks_are_called():
     assert len(calls) == 1 + 2 * 5  # a line after the other
 
 
+@needs_compiler
 def test_what_is_of_another_network_is_refused_before_anything_is_read():
     network = network_of("synthesis", 0)
     state, x, draws, bias, text = arguments(network, 3, 5, 2)
