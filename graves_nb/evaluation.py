@@ -189,7 +189,7 @@ def evaluate(
             as_whole(name, value, low=1)
     ink, text = model.network.head.predicts == "offsets", isinstance(sequences, Symbols)
     if text == ink:
-        wanted = "a list of Ink" if ink else "Symbols: `Corpus.test`, or Symbols(model.vocabulary.encode(text))"
+        wanted = "a list of Ink" if ink else "Symbols: a corpus.split('test'), or Symbols(model.vocabulary.encode(text))"
         raise ValueError(f"a model of {'ink' if ink else 'text'} is evaluated on {wanted}, got {shown_value(sequences)}")
     if ink:
         if dynamic is not None:
