@@ -378,7 +378,7 @@ def wish(studio):
     from a changed text, which is a wish too, and JupyterLab has what widgets say heard side by side, in any order."""
     with studio._lock:
         asked, begun = studio._asked
-        if asked != controls_of(studio) or not studio.write_button.disabled and time.monotonic() - begun > ONE_WISH:
+        if asked != controls_of(studio) or not studio.writes and time.monotonic() - begun > ONE_WISH:
             studio.write()
 
 
@@ -661,6 +661,11 @@ class Studio(View):
         return self.samples[min(self.view.row, len(self.samples) - 1)] if self.samples else None
 
     @property
+    def writes(self) -> bool:
+        "Whether a line is being written, so that there is something to stop."
+        return not self.stop_button.disabled
+
+    @property
     def ink(self) -> Ink | None:
         "All lines that are there, None if there are none."
         return page_of(self.samples) if self.samples else None
@@ -717,7 +722,7 @@ class Studio(View):
             return
         own, none = self.hand.value == PAD_HAND, self.hand.value == NO_HAND
         whose = dict(prime=prime) if own else dict(hand=None if none else self.hand.value)
-        self.write_button.disabled, self.stop_button.disabled = True, False
+        self.stop_button.disabled = False  # Write stays as it is: whoever came to it by keyboard keeps the keyboard
         self._call, self._model = dict(asked, model=self.model.value, **whose), model
         self.code.value = call_text(**self._call)
         self._stop.clear()
@@ -739,7 +744,7 @@ class Studio(View):
         except Exception as error:  # whatever it is, the user should read it
             self.message.tell(f"{type(error).__name__}: {error}")
         finally:
-            self.write_button.disabled, self.stop_button.disabled = False, True
+            self.stop_button.disabled = True
         if not self._stop.is_set():
             show_ladder(self)
 

@@ -208,8 +208,6 @@ def press_write(made, text):
     field.fill(text)
     made.wait_for_timeout(300)
     made.evaluate(f"{VIEW}.querySelector('canvas').dataset.points = 0")
-    says = "(b) => (b.getAttribute('aria-label') || b.textContent.trim()) === 'Write'"  # Stop while a line is written
-    made.wait_for_function(f"[...document.querySelectorAll('button')].some({says})")
     field.focus()
     tab_to(made, "Write")
     begun = time.monotonic()
@@ -217,13 +215,14 @@ def press_write(made, text):
     made.wait_for_function(f"{VIEW}.querySelector('canvas').dataset.points > 0", polling=10)
     first = time.monotonic() - begun
     shown(made)
+    assert focused(made) == "Write"  # all the while
     assert ask(made, "studio.sample.ink.text") == text
     return first, time.monotonic() - begun
 
 
 def shown(made):
     "Wait until the line is written, and what is in the browser is what Python has."
-    until(made, "studio.samples and not studio.write_button.disabled", seconds=120)
+    until(made, "studio.samples and not studio.writes", seconds=120)
     wanted = ask(made, "studio.view.line['id']")
     made.wait_for_function(
         f"(id) => ({LINE})?.id === id && {VIEW}.querySelector('[data-line]')?.dataset.line === String(id)", arg=wanted
@@ -258,7 +257,7 @@ def steady_box(made, thing) -> dict:
 
 def seconds_to_stop(made):
     "From the press of Stop until nothing is written any more."
-    until(made, "studio.write_button.disabled")
+    until(made, "studio.writes")
     made.wait_for_function(f"{VIEW}.querySelector('canvas').dataset.points > 100", polling=10)
     begun = time.monotonic()
     made.get_by_role("button", name="Stop").click()
@@ -382,7 +381,7 @@ def test_the_studio_in_a_browser(studio_page):
     until(made, f"studio.bias.value > {before} and studio._call['bias'] == studio.bias.value")  # written again
     shown(made)
     made.get_by_role("radio", name=list_hands()[2].replace("-", " "), exact=True).check(force=True)
-    until(made, f"studio._call['hand'] == {list_hands()[2]!r} and not studio.write_button.disabled")
+    until(made, f"studio._call['hand'] == {list_hands()[2]!r} and not studio.writes")
     made.get_by_role("radio", name="bias 0.5").check(force=True)
     until(made, "studio._call['bias'] == 0.5")
     shown(made)
@@ -406,7 +405,7 @@ def count_at_rest(made):
     count = -1
     while (now := ask(made, "studio.view._count")) != count:
         count = now
-        until(made, "not studio.write_button.disabled")
+        until(made, "not studio.writes")
         made.wait_for_timeout(1000)
     return count
 
@@ -447,7 +446,7 @@ def test_one_wish_is_one_line_and_a_preset_brings_it_back(studio_page):
     def change():
         field.fill("something else")
         made.keyboard.press("Enter")
-        until(made, "studio.sample.ink.text == 'something else' and not studio.write_button.disabled")
+        until(made, "studio.sample.ink.text == 'something else' and not studio.writes")
 
     def back():
         until(made, "studio.sample.ink.text == 'entered' and len(studio.view.forks) == 1")
@@ -485,26 +484,26 @@ def test_letters_are_joined_where_that_is_chosen(studio_page):
     before = ask(made, "studio.preset")
     for label, joined in (("joined", True), ("printed", False)):
         letters.select_option(label)
-        until(made, f"studio.samples[0].job.joined is {joined} and not studio.write_button.disabled")
+        until(made, f"studio.samples[0].job.joined is {joined} and not studio.writes")
         shown(made)
         same_as_python(made)
     kept = ask(made, "studio.preset")
     assert kept["joined"] is False and "joined" not in before
     letters.select_option("as in the hand")
-    until(made, "studio._call['joined'] is None and not studio.write_button.disabled")
+    until(made, "studio._call['joined'] is None and not studio.writes")
     field.fill("something else")
     made.keyboard.press("Enter")
-    until(made, "studio.sample.ink.text == 'something else' and not studio.write_button.disabled")
+    until(made, "studio.sample.ink.text == 'something else' and not studio.writes")
     name = made.get_by_label("preset", exact=True)
     name.fill(json.dumps(kept | dict(joined=True)))
     name.press("Enter")
     until(
         made,
-        "studio.samples[0].job.joined is True and studio.joined.value is True and not studio.write_button.disabled",
+        "studio.samples[0].job.joined is True and studio.joined.value is True and not studio.writes",
     )
     same_as_python(made)
     letters.select_option("as in the hand")
-    until(made, "studio._call['joined'] is None and not studio.write_button.disabled")
+    until(made, "studio._call['joined'] is None and not studio.writes")
 
 
 def test_one_s_own_hand_in_a_browser(studio_page):
