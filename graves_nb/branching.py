@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .checks import as_seed, as_whole
 from .contracts import map_state
 from .drawing import draw_points, has_finished
 from .endings import Line
 from .mixture import log_density
 from .model import InkModel
-from .sampling import Batch, Numbers, Sample, Settings, begin_lines, drawing_network, last_weights
+from .sampling import CHUNK, Batch, Numbers, Sample, Settings, begin_lines, drawing_network, last_weights
 from .sampling import prepare_line, sample_of, texts_of
 from .window import WindowParameters
 
@@ -73,8 +74,7 @@ def points_kept(
     "The points from which a line goes on."
     if sample.job is None:
         raise ValueError("the sample does not say what it was asked for: take it from `write_samples` or `stream`")
-    if not 1 <= at <= len(sample.ink):
-        raise ValueError(f"a line of {len(sample.ink)} points goes on from 1 to {len(sample.ink)}, got {at}")
+    at = as_whole("at, after how many points of its line a way goes on,", at, 1, len(sample.ink))
     kept = sample.ink.points[:at].astype(np.float64)
     if drawn is None or not len(drawn):
         return kept
@@ -100,7 +100,8 @@ def continuations(
     seed: int = 0,  # of the first; the next ones take the numbers after it
 ) -> list[Continuation]:  # the likeliest first
     "How else a line could go on, under the bias with which it was written."
-    kept = points_kept(sample, at, None)
+    count, steps = as_whole("count", count, 1, 10_000), as_whole("steps", steps, 1, CHUNK)
+    seed, kept = as_seed(seed, count), points_kept(sample, at, None)
     line, batch = stand(model, sample, kept)
     head = batch.network.head
     draws = torch.stack([Numbers(head.draws, seed + i).take(steps) for i in range(count)]).to(batch.like)
@@ -131,7 +132,7 @@ def go_on(
 ) -> Sample:  # with its trace
     "Write a line to its end from a point of it."
     line, batch = stand(model, sample, points_kept(sample, at, drawn))
-    line.numbers = Numbers(batch.network.head.draws, seed)
+    line.numbers = Numbers(batch.network.head.draws, as_seed(seed))
     while not line.done:
         batch.step()
     return sample_of(model, line)

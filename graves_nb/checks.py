@@ -39,7 +39,7 @@ def range_words(low, high, exclusive: bool = False) -> str:
     "The limits in words, each only where there is one."
     if low == -math.inf and high == math.inf:
         return ""
-    low, high = (int(limit) if math.isfinite(limit) and limit == int(limit) else limit for limit in (low, high))
+    low, high = (int(limit) if abs(limit) < 1e16 and limit == int(limit) else limit for limit in (low, high))
     if high == math.inf:
         return f" above {low}" if exclusive else f" of at least {low}"
     if low == -math.inf:

@@ -63,14 +63,17 @@ def state_words(
 
 
 def check_state(
-    state,  # which somebody goes on from
+    state,  # which somebody goes on from; None to begin
     expected,  # another one of the same network and batch, such as the initial one
     types: bool = False,  # whether their numbers have to be of the same type
-) -> None:
+):  # the state to go on from: what was expected, if there is none
     "A ValueError where a state is of another network, or of another number of lines."
+    if state is None:
+        return expected
     got, wanted = state_words(state, types), state_words(expected, types)
     if got != wanted:
         raise ValueError(f"the state is of another network or another number of lines: it is {got}, and has to be {wanted}")
+    return state
 
 # %% ../nbs/20_contracts.ipynb #872c5833
 class Part:
@@ -244,7 +247,7 @@ def is_linear(
 def is_bare(
     network: nn.Module,  # any
 ) -> bool:
-    "Whether a network computes its equations and nothing else: with an output layer of torch's, and without hooks."
+    "Whether a network computes its equations and nothing else, as fast paths do: with an output layer of torch's, and without hooks."
     hooked = any(part._forward_hooks or part._forward_pre_hooks for part in network.modules())
     return is_linear(getattr(network, "output", None) or nn.Identity()) and not hooked
 
@@ -272,6 +275,8 @@ def _fault(backend, x, parts):
     unknown = [part.equations or type(part).__name__ for part in parts if part.equations not in backend.equations]
     if unknown:
         return f"it does not know {', '.join(unknown)}"
+    if any(hasattr(part, "output") and not is_bare(part) for part in parts):
+        return "the network is hooked to, or has an output layer of its own"
     if not backend.serves(x):
         return getattr(backend, "fault", lambda _: "")(x) or f"it does not serve {x.dtype} on {x.device.type}".replace("torch.", "")
     return "" if _alike(x, parts) else "weights are of another type, or elsewhere"

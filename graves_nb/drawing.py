@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .alphabet import TextBatch
 from .checks import as_number
-from .contracts import check_state, find_backend, is_bare, map_state
+from .contracts import check_state, find_backend, map_state
 from .mixture import MOST_BIAS
 from .synthesis import check_text
 from .window import WindowParameters, window_phi
@@ -75,22 +75,23 @@ def check_drawing(
     draws: Tensor,
     bias: float,
     text: TextBatch | None,
-) -> None:
-    "Say what is wrong with the input."
+) -> tuple:
+    "The state to draw from; an error says what is wrong with the input."
     as_number("bias", bias, low=0, high=MOST_BIAS)
     if x.dim() != 2 or x.shape[1] != 3 or draws.dim() != 3 or len(draws) != len(x):
         raise ValueError(f"offsets must be (lines, 3), random numbers (lines, steps, n), got {tuple(x.shape)}, {tuple(draws.shape)}")
-    check_state(state, network.initial_state(x), types=True)
+    state = check_state(state, network.initial_state(x), types=True)
     if (text is not None) != network.reads_text:
         raise ValueError("a synthesis network needs a text, a prediction network takes none")
     if text is not None:
         check_text(network.config, x[None], text)
+    return state
 
 # %% ../nbs/29_drawing.ipynb #96be8bf0
 def drawing_backend(network: nn.Module, x: Tensor):
     "Who draws with such a network fast; None where it has to be the plain way."
     window = [network.window] if network.reads_text else []
-    return find_backend(x, network, *network.layers, *window, network.head) if is_bare(network) else None
+    return find_backend(x, network, *network.layers, *window, network.head)
 
 
 def lines_apart(x: Tensor, fast) -> bool:
@@ -111,7 +112,7 @@ def draw_apart(network, state, x, draws, bias, text) -> Drawn:
 # %% ../nbs/29_drawing.ipynb #17-026
 def draw_points(
     network: nn.Module,  # with a head that draws points
-    state: tuple,  # before the first step
+    state: tuple | None,  # before the first step; None to begin a line
     x: Tensor,  # the last offset of each line, normalised, (lines, 3)
     draws: Tensor,  # the head's random numbers, (lines, steps, n): (lines, steps, 4) for a mixture
     bias: float = 0.0,  # sharpens what the head draws from, (61, 62)
@@ -119,7 +120,7 @@ def draw_points(
     same_weights: bool = False,  # whether they are known to be those of the call before, so that nobody compares them all
 ) -> Drawn:
     "Draw the next points of some lines, in one call."
-    check_drawing(network, state, x, draws, bias, text)
+    state = check_drawing(network, state, x, draws, bias, text)
     fast = drawing_backend(network, x)
     if fast is None:
         return (draw_apart if lines_apart(x, fast) else draw_points_plain)(network, state, x, draws, bias, text)

@@ -14,6 +14,7 @@ import torch
 import traitlets
 
 from .branching import continuations, drawn_at_pace, go_on
+from .checks import as_number
 from .density import density_map, png_of, shades_of
 from .gates import followers
 from .ink import Ink
@@ -21,6 +22,7 @@ from .mixture import MixtureParameters, log_density
 from .model import InkModel
 from .plots import check_trace, step_losses, text_weights
 from .sampling import Sample, Trace, trace_ink
+from .softmax import MOST_BIAS
 from .steps import where_written, window_peak
 from .views import JS, release
 
@@ -155,6 +157,16 @@ class LineView(anywidget.AnyWidget):
         if sample is not None:
             self.show(model, sample)
 
+    @traitlets.validate("bias")
+    def _as_bias(self, proposal):
+        "A bias that a line can be written with."
+        return as_number("bias", proposal["value"], 0, MOST_BIAS)
+
+    @traitlets.validate("at")
+    def _on_the_line(self, proposal):
+        "The cursor stays on the line, as a slider within its ends."
+        return proposal["value"] if self.sample is None else min(max(proposal["value"], 1), len(self.sample.ink) - 1)
+
     def show(
         self,
         model: InkModel,  # which wrote the line
@@ -226,7 +238,7 @@ class LineView(anywidget.AnyWidget):
         if act is None or self.sample is None:
             return
         try:
-            self.at = min(max(int(message.get("at", self.at)), 1), len(self.sample.ink) - 1)
+            self.at = int(message.get("at", self.at))
             act()
         except ValueError as error:
             self.send(dict(kind="say", text=str(error)))

@@ -14,6 +14,7 @@ import numpy as np
 import plotly.graph_objects as go
 import torch
 
+from .checks import shown_value
 from .colours import BLUE, CLEAR, FONT_SIZE, GRID, HEAT, NEUTRAL, ORANGE, colour_scale
 from .ink import Ink
 from .mixture import log_density
@@ -162,7 +163,10 @@ def ink_figure(
     quiet: Collection[int] = (),  # which of them are grey
 ) -> go.Figure:
     "Ink with every point of it."
-    inks = stacked([ink] if isinstance(ink, Ink) else list(ink))
+    inks = [ink] if isinstance(ink, Ink) else list(ink)
+    if not inks or not all(isinstance(line, Ink) for line in inks):
+        raise TypeError(f"a figure is of ink, or of several: ink_figure(write(...)); got {shown_value(ink)}")
+    inks = stacked(inks)
     if trace is not None and len(inks) > 1:
         raise ValueError(f"a trace belongs to one line, not to {len(inks)}")
     if labels and len(labels) != len(inks):

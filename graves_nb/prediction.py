@@ -119,10 +119,7 @@ class PredictionNetwork(Part, nn.Module):
     ) -> Output:  # over the sequence
         "A whole sequence at once; the same numbers as `step` after `step`."
         check_inputs(self, x, text)
-        start = self.initial_state(x)
-        if state is not None:
-            check_state(state, start)
-        state = state if state is not None else start
+        state = check_state(state, self.initial_state(x))
         outputs, states = [], []
         for layer, old in zip(self.layers, state.layers, strict=True):
             rest, index = layer_inputs(self, x, *outputs[-1:])

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['STOPS', 'JOINING', 'WIDEST', 'MOST', 'SPARE', 'FEWEST', 'HIGHEST', 'USES', 'PART', 'Job', 'Settings', 'text_to_write',
-           'adapt_ink', 'prime_offsets', 'fault_of_prime', 'chance_of_joining', 'prepare_line', 'take_rows',
-           'null_first', 'Trace', 'LineTrouble', 'Sample', 'sample_of', 'Partial', 'stream', 'write_samples',
-           'straightened', 'write', 'trace_ink', 'sample_ink', 'Choice', 'stream_text', 'sample_text']
+           'adapt_ink', 'prime_offsets', 'line_of_prime', 'fault_of_prime', 'chance_of_joining', 'prepare_line',
+           'take_rows', 'null_first', 'Trace', 'LineTrouble', 'Sample', 'sample_of', 'Partial', 'stream',
+           'write_samples', 'straightened', 'write', 'trace_ink', 'sample_ink', 'Choice', 'stream_text', 'sample_text']
 
 # %% ../nbs/50_sampling.ipynb #31-002
 import codecs
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from .alphabet import TextBatch
 from .checks import as_number, as_seed, as_truth, as_whole, shown_value
-from .contracts import find_backend, is_bare, map_state
+from .contracts import find_backend, map_state
 from .corpus import END, NULL
 from .drawing import draw_points, drawing_backend, lines_apart
 from .endings import Ending, Line
@@ -131,6 +131,15 @@ def prime_offsets(
     if len(prime) < 2:
         raise ValueError(f"the prime needs at least 2 points, it has {len(prime)}")
     return torch.as_tensor(model.scaler.normalise(adapt_ink(model, prime).offsets()))
+
+
+def line_of_prime(
+    model: InkModel,  # a synthesis model
+    prime: Ink,  # in any units, with its text
+) -> Ink:
+    "A prime as a line that the model could have written: its size, the pen at the origin, a text in its characters."
+    ink = adapt_ink(model, prime)
+    return Ink.from_strokes([stroke - ink.strokes[0][0] for stroke in ink.strokes], text=text_to_write(model, prime.text))
 
 # %% ../nbs/50_sampling.ipynb #c143b437
 JOINING = 13  # sets the number that decides whether a line is joined apart from those that it is drawn with
@@ -797,7 +806,7 @@ def draw_symbols(
     read = torch.tensor([NULL, *model.vocabulary.encode(prime).tolist()], device=device)[:, None]
     y, state, _ = network(read)
     y, state = map_state(lambda part: part.repeat(len(seeds), *[1] * (part.dim() - 1)), (y[-1], state))
-    fast = find_backend(y, network, *network.layers, head) if is_bare(network) else None
+    fast = find_backend(y, network, *network.layers, head)
     if fast is None:
         yield from _symbols_plain(network, state, y, generators, bias, choice)
     else:

@@ -11,6 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from .checks import as_whole
 from .colours import BLUE, HEAT, NEUTRAL, ORANGE, colour_scale
 from .density import density_traces, map_frame
 from .ink import Ink
@@ -262,7 +263,7 @@ def where_written(
     character: int,  # which of it, from 0
 ) -> int:  # a step, from 1
     "When the window weighs a character most."
-    return int(text_weights(trace, text)[:, character].argmax()) + 1
+    return int(text_weights(trace, text)[:, as_whole("character", character, 0, len(text) - 1)].argmax()) + 1
 
 # %% ../nbs/63_steps.ipynb #63-018
 def empty_window(

@@ -31,7 +31,7 @@ from .native import library
 from .pad import InkChoice, InkPad
 from .page import break_lines, choose_hand, places_in_prime, stack_lines
 from .pretrained import list_models, list_hands, load_model, load_hand
-from .sampling import Job, Partial, Sample, Settings, adapt_ink, prepare_line, straightened, stream, text_to_write, trace_ink
+from .sampling import Job, Partial, Sample, Settings, line_of_prime, prepare_line, straightened, stream, text_to_write, trace_ink
 from .steps import linked_figure
 from .views import Message, View, button, field, row
 
@@ -106,9 +106,7 @@ def sample_of_prime(
     prime: Ink,  # with its text
 ) -> Sample:  # which can be shown like any line
     "A prime as a network reads it."
-    ink = adapt_ink(model, prime)
-    left, top, *_ = ink.bounds
-    ink = Ink.from_strokes([stroke - ink.strokes[0][0] for stroke in ink.strokes], text=text_to_write(model, prime.text))
+    ink = line_of_prime(model, prime)
     return Sample(ink, True, trace_ink(model, ink))
 
 # %% ../nbs/67_studio.ipynb #41-034

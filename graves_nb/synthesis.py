@@ -100,10 +100,7 @@ class SynthesisNetwork(Part, nn.Module):
     ) -> Output:  # over the sequence
         "A whole sequence at once; the same numbers as `step` after `step`."
         check_text(self.config, x, text)
-        start = self.initial_state(x)
-        if state is not None:
-            check_state(state, start)
-        state = state if state is not None else start
+        state = check_state(state, self.initial_state(x))
         first, fast = self.layers[0], find_backend(x, self.layers[0], self.window)
         run = (run_window if fast is None else fast.window_layer)(first, self.window, x, (state.layers[0], state.window), text)
         outputs, states = [run.h], [run.layer]
