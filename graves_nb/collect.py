@@ -86,6 +86,14 @@ def next_prompt(folder: Path, prompts: Sequence[str], after: int = -1) -> int:
     return next((i for i in order if not file_of(folder, i).exists()), len(prompts))
 
 
+def check_lines(folder: Path, prompts: Sequence[str]) -> None:
+    "A `ValueError` where a line that is there is of another prompt: it would be taken for this one, and written over."
+    for i, prompt in enumerate(prompts):
+        path = file_of(folder, i)
+        if path.exists() and (text := Ink.load(path).text) != prompt:
+            raise ValueError(f"{path} is the line {text!r}, where these prompts have {prompt!r}: use the prompts it was begun with, or another folder")
+
+
 def save_line(folder: Path, number: int, ink: Ink | None) -> Path:
     "Save the line of a prompt; a `ValueError` says what is wrong with it."
     if ink is None:
@@ -121,6 +129,8 @@ class Collector(View):
         model: str = "unipen-synthesis",  # shows what it would see of the ink
     ):
         self.folder, self.prompts, self.doubted = Path(folder).expanduser(), tuple(prompts), None
+        check_lines(self.folder, self.prompts)
+        self._drafts, self._kept = {}, []  # strokes that were left unsaved, by prompt; those on the pad that are in a file
         self.pad, self.number = InkPad(load_model(model), width=900, height=200), 0
         self.prompt, self.progress, self.message = widgets.HTML(), widgets.HTML(), Message()
         self.save_button = button("Save, next", "save the line and go on", "check", button_style="primary")
@@ -143,15 +153,22 @@ class Collector(View):
         self,
         number: int,  # of a prompt, from 0; their number is the end
     ) -> None:
-        "Show a prompt, and an empty pad or the line that is there."
-        self.number, self.doubted = number, None
+        "Show a prompt, and what was left on its pad, or the line that is there; what is on the pad now stays for later."
+        self._drafts.pop(self.number, None)
+        if self.pad.strokes and self.pad.strokes != self._kept:
+            self._drafts[self.number] = self.pad.strokes
+        self.number, self.doubted, self._kept = number, None, []
         self.pad.clear()
         self.message.tell()
         done = number >= len(self.prompts)
         text = "" if done else self.prompts[number]
         there = not done and file_of(self.folder, number).exists()
-        if there:
+        if number in self._drafts:
+            self.pad.strokes = self._drafts[number]
+            self.message.tell("you had begun this line; it is not saved yet")
+        elif there:
             self.pad.load(file_of(self.folder, number))
+            self._kept = self.pad.strokes
         self.pad.text, self.save_button.disabled = text, done
         self.prompt.value = words_of_prompt(text)
         self.progress.value = f"{self.collected} of {len(self.prompts)} lines are in {self.folder}"
@@ -167,6 +184,7 @@ class Collector(View):
                 self.message.tell(f"is this {self.pad.text!r}? {fault}; press Save again to keep it")
                 return None
             path = save_line(self.folder, self.number, ink)
+            self._kept = self.pad.strokes
         except (ValueError, OSError) as error:
             self.message.tell(str(error))
             return None

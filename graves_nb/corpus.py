@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['UNITS', 'END', 'UNKNOWN', 'ALL_BYTES', 'SENTENCES', 'TRAINED', 'WIKIPEDIA_FILES', 'ZIPPED', 'UNREADABLE', 'NULL',
-           'Vocabulary', 'split_symbols', 'Symbols', 'Corpus', 'read_text', 'PennTreebank', 'HutterPrize', 'TextFile',
-           'TextPiece', 'Streams', 'Sentences']
+           'Vocabulary', 'split_symbols', 'Symbols', 'Corpus', 'read_text', 'PennTreebank', 'HutterPrize',
+           'check_plain', 'TextFile', 'TextPiece', 'Streams', 'Sentences']
 
 # %% ../nbs/17_corpus.ipynb #04-002
 import re
@@ -25,7 +25,7 @@ from torch import Tensor
 from .checks import as_list, as_text, as_whole
 from .collections import Collection
 from .ink import bucket_batches
-from .texts import encoding_of, looks_like
+from .texts import PACKED, encoding_of, looks_like
 
 # %% ../nbs/17_corpus.ipynb #04-005
 UNITS = ("byte", "char", "word")
@@ -392,6 +392,16 @@ def unzip(
     raise ValueError(f"{path} should hold one file, it holds {len(names)}: {', '.join(names[:5])}")
 
 # %% ../nbs/17_corpus.ipynb #04-033
+def check_plain(
+    path: Path,
+    head: bytes,  # how it begins
+) -> None:
+    "A `ValueError` if a file is packed: its bytes look like chance, and nothing can be learned of them."
+    for mark, kind in PACKED.items():
+        if head.startswith(mark) and not head.isascii():
+            raise ValueError(f"{path} is {kind}: unpack it first; of packed bytes nothing can be learned")
+
+
 class TextFile(Corpus):
     "A file as a corpus: the first 96 % to train on, the last 4 % to be judged by."
 
@@ -406,6 +416,7 @@ class TextFile(Corpus):
         path = Path(path)
         if unit == "byte":
             raw = map_bytes(path)
+            check_plain(path, bytes(raw[:64]))
             known = ALL_BYTES if vocabulary is None else agreed(path.name, Vocabulary("byte", occurring(raw)), vocabulary)
             super().__init__(path.name, *split_bytes(raw, known))
         else:

@@ -35,6 +35,10 @@ def replacing(
 ) -> Iterator[BinaryIO]:
     "A file to write to, which takes its place when the block ends without an error; a link goes on leading to it, and who may read it stays."
     path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():  # a pipe or a device: what is written goes through it
+        with open(path, "wb") as file:
+            yield file
+        return
     real = Path(os.path.realpath(path))
     temporary = real.with_name(f".{real.name}.{secrets.token_hex(4)}.tmp")
     try:

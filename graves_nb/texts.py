@@ -42,12 +42,18 @@ def encoding_of(head: bytes) -> tuple[str, int]:
     return next(((name, len(mark)) for mark, name in MARKS.items() if head.startswith(mark)), ("utf-8", 0))
 
 # %% ../nbs/09_texts.ipynb #5e40c960
-NO_TEXT = {
-    b"%PDF": "a PDF file",
+PACKED = {
     b"PK\x03\x04": "a ZIP file, as .docx, .odt and .xlsx are",
+    b"\x1f\x8b": "a file that gzip has packed",
+    b"BZh": "a file that bzip2 has packed",
+    b"\xfd7zXZ\x00": "a file that xz has packed",
+    b"\x28\xb5\x2f\xfd": "a file that zstd has packed",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+}
+NO_TEXT = PACKED | {
+    b"%PDF": "a PDF file",
     b"\x89PNG": "a PNG picture",
     b"\xff\xd8\xff": "a JPEG picture",
-    b"\x1f\x8b": "a file that gzip has packed",
     b"\xd0\xcf\x11\xe0": "an old Office file",
 }
 

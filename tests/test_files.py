@@ -2,6 +2,9 @@
 
 import os
 
+import os
+import threading
+
 import pytest
 
 from graves_nb.files import replacing
@@ -30,3 +33,14 @@ def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path):
 def test_a_folder_that_is_missing_is_named(tmp_path):
     with pytest.raises(OSError, match="cannot write .*nowhere/a.txt"), replacing(tmp_path / "nowhere" / "a.txt"):
         pass
+
+
+def test_a_pipe_stays_a_pipe_and_its_reader_gets_what_is_written(tmp_path):
+    path, heard = tmp_path / "line.svg", []
+    os.mkfifo(path)
+    reader = threading.Thread(target=lambda: heard.append(path.read_bytes()))
+    reader.start()
+    with replacing(path) as file:
+        file.write(b"ink")
+    reader.join(10)
+    assert heard == [b"ink"] and path.is_fifo()
