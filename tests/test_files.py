@@ -1,8 +1,6 @@
 """Files that are written whole, or not at all."""
 
 import os
-
-import os
 import threading
 
 import pytest
