@@ -912,7 +912,8 @@ def judge(
     p, scores = trainer.progress, trainer.validate()
     mark = verdict(trainer, scores)
     better = math.isfinite(mark) and (p.best is None or mark < p.best)
-    p.best, p.stale, p.ended = mark if better else p.best, 0 if better else p.stale + 1, ended
+    p.best, p.stale = mark if better else p.best, 0 if better else p.stale + 1
+    p.ended = ended or has_ended(trainer)  # patience has an end here
     trainer.pending.nats, trainer.pending.points = 0.0, 0
     if better and trainer.accelerator.is_main_process:
         info = trainer.model.info | dict(points=p.points, updates=p.updates)
