@@ -59,7 +59,12 @@ class Task:
         self,
         batch,  # one of `batches`
     ) -> list:
-        "Each sequence of a batch as a batch of its own."
+        "Each sequence of a batch as a batch of its own; adaptive noise with `per-sequence` estimates asks for them."
+        if not hasattr(batch, "lines"):
+            raise ValueError(
+                f"the noise estimate per-sequence takes the gradient of each sequence, and a {type(batch).__name__} has no lines(): "
+                f'write `lines` for {type(self).__name__}, or set noise_estimate to "squared" or "pathwise"'
+            )
         return batch.lines()
 
     def carried(

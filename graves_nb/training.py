@@ -302,13 +302,23 @@ def send_one_by_one(
     return nats, [reduce(square, "sum") for square in squares]
 
 # %% ../nbs/44_training.ipynb #c4f679f9
+def shape_of(
+    batch,  # of any task
+) -> tuple[int, int]:  # steps, sequences; none where it has no mask that says so
+    "How long a batch is, and how wide."
+    mask = getattr(getattr(batch, "piece", batch), "mask", None)
+    return (0, 0) if mask is None else tuple(mask.shape)
+
+
 def send_signed(
     trainer: "Trainer",
     batch,  # this process's share
 ) -> tuple[float | Tensor, list[Tensor]]:  # nats; of each weight, an unbiased estimate of the same sum, as its shape
     "The batch twice: once with a sign by chance on each sequence, whose gradient is squared, and once as it is."
     accelerator, weights = trainer.accelerator, list(trainer.model.network.parameters())
-    lines, network = getattr(batch, "piece", batch).mask.shape[1], trainer.network
+    (_, lines), network = shape_of(batch), trainer.network
+    if not lines:
+        raise ValueError(f'the noise estimate signed needs to know the sequences of a batch, and a {type(batch).__name__} has no mask: set it to "squared" or "pathwise"')
     choice = torch.rand(lines, generator=draw_of(trainer, 2 + accelerator.process_index)) < 0.5
     try:
         trainer.network = SignedLines(network, torch.where(choice, -1.0, 1.0).to(accelerator.device))
@@ -1072,7 +1082,9 @@ def memory_told(trainer: "Trainer", batch) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        steps, lines = getattr(batch, "piece", batch).mask.shape
+        steps, lines = shape_of(batch)
+        if not lines:
+            raise ValueError(f"the GPU has no memory for a batch, {place_of(trainer)}: the last checkpoint is kept; smaller ones may fit") from error
         room = memory_of(trainer.accelerator.device) - 20 * count_weights(trainer.trained)
         fewer, chunk = what_fits(int(0.8 * room), bytes_of_point(trainer.model.network), steps, lines)
         ways = f"--set batch_size={fewer * trainer.accelerator.num_processes}"

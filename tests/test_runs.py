@@ -29,7 +29,7 @@ from graves_nb.optim import GateMuon, orthogonalise, split_weights
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
 from graves_nb.pretrained import load_model
 from graves_nb.recipes import configure, find_recipe, prepare
-from graves_nb.tasks import TASK_PARTS, InkTask, TextTask
+from graves_nb.tasks import TASK_PARTS, InkTask, Task, TextTask
 from graves_nb.training import Progress, TrainConfig, Trainer, read_checkpoint, saved_model
 
 torch.set_num_threads(1)
@@ -258,6 +258,43 @@ def test_a_task_that_lacks_a_part_is_told_which(tmp_path):
     with pytest.raises(TypeError, match="Half is no task: it lacks bind, size"):
         Trainer(make_trainer(tmp_path).model, Half(), tmp_path)
     assert all(hasattr(InkTask, part) and hasattr(TextTask, part) for part in TASK_PARTS)
+
+
+class Walk(Task):
+    "A task that somebody wrote: batches are tensors of offsets, and have no parts of their own."
+
+    unit, figures = "points", ("valid_nats_per_point",)
+
+    def size(self, progress):
+        return 400
+
+    def batches(self, progress):
+        while True:
+            yield torch.ones(10, 4, 3), 40, 4
+            progress.epoch += 1
+
+    def loss(self, network, batch):
+        return network.head.loss(network(batch.cumsum(0) / 10).y, batch).sum()
+
+    def totals(self, network):
+        with torch.no_grad():
+            return torch.tensor([float(self.loss(network, torch.ones(10, 4, 3))), 40.0], dtype=torch.float64)
+
+    def scores(self, total):
+        return (float(total[0] / total[1]),)
+
+
+@pytest.mark.parametrize("estimate", ["per-sequence", "signed", "squared", "pathwise"])
+def test_a_task_of_one_s_own_has_adaptive_noise_where_its_batches_allow_it(tmp_path, estimate):
+    model = make_trainer(tmp_path / "made").model
+    model = InkModel(PredictionNetwork(PredictionConfig(hidden_size=4, n_layers=1, n_mixtures=2)), None, model.scaler)
+    config = replace(QUICK, points=800, noise="adaptive", noise_estimate=estimate)
+    trainer = Trainer(model, Walk(), tmp_path / "run", config, lambda entry: None)
+    if estimate in ("squared", "pathwise"):
+        assert math.isfinite(trainer.fit().best)
+    else:
+        with pytest.raises(ValueError, match=f'estimate {estimate} .*Tensor has no.*to "squared" or "pathwise"'):
+            trainer.fit()
 
 
 def reader(kinds=5, seed=0):
