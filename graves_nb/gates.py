@@ -122,7 +122,7 @@ def what_is_followed(
     ink: Ink,  # of a line
     letters: Tensor,  # which character each step looks at, (steps,)
 ) -> Tensor:  # (steps, 4)
-    "The four things at each step, as the point that it draws has them."
+    "What a memory cell may follow, at each step: whether the pen is lifted, dx, dy, and the place in the text."
     dx, dy, lifted = torch.as_tensor(ink.offsets()).float().unbind(1)
     return torch.stack([lifted, dx, dy, letters.float()], dim=1)
 

@@ -121,7 +121,7 @@ def way_of(
 def nearness(
     ways: np.ndarray,  # of some characters, one a row, (glyphs, numbers)
 ) -> np.ndarray:  # of each, squared, (glyphs,)
-    "How far they are from the one that a quarter of them is nearest to."
+    "Squared distances of glyphs from the most usual one: that with the least mean distance to the nearest quarter of them all."
     far = np.stack([((ways - way) ** 2).sum(1) for way in ways])  # a row at a time: all at once would be large
     quarter = np.sort(far, 1)[:, : -(-len(ways) // 4)].mean(1)
     return far[quarter.argmin()]

@@ -111,7 +111,7 @@ def input_sum(
     index: Tensor | None = None,  # a symbol beside them, which stands for the first inputs, (...)
     *others: Tensor,  # what else is to be added, (..., n) each
 ) -> Tensor:  # (..., n)
-    "What all inputs together add to the gates."
+    "The inputs' part of the sums in (7)-(11), W x, with a symbol as a row of its own instead of a one-hot vector; `others` are added."
     count = check_symbols(weight, x, index)
     numbers = weight if index is None else weight[:, count:]
     total = sum(others, x @ numbers.t())

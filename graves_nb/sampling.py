@@ -175,7 +175,7 @@ def chance_of_joining(
     text: str,  # of a line without a prime
     bias: float = 0.5,  # at which it is written
 ) -> float:  # from 0 to 1
-    "How many of such lines are joined: as many as of people's sentences, fewer or more with a bias, as a Gaussian of the mixture is (62); none of other texts."
+    "The share of lines with a text whose letters are joined: as of people's sentences, moved by the bias like a weight in (62); 0 for what is no sentence."
     share = model.info.get("joined", 0.0) if model.alphabet.joined and is_prose(text) else 0.0
     return share if share in (0, 1) else float(torch.sigmoid(torch.tensor((1 + bias) * math.log(share / (1 - share)))))
 
@@ -429,7 +429,7 @@ def sample_of(
     line: Line,  # as far as it is drawn, a point or more
     first: int | None = None,  # only so many of its points; None is all of them
 ) -> Sample:
-    "The line as ink."
+    "A line that is being drawn, or is drawn, as a sample: its ink, its trace, and what went wrong with it if it is whole."
     n, whole = (len(line.points), line.done) if first is None else (first, False)
     points = torch.tensor(line.points[:n], dtype=torch.float32)
     ink = _ink_of(model, points, line.job.text, line.prime is not None)

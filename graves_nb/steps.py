@@ -84,7 +84,7 @@ def mixture_ellipses(
     step: int,  # which point is expected, from 1
     bias: float = 0.0,  # as in (61, 62)
 ) -> tuple[np.ndarray, np.ndarray, float]:  # weights (M,), ellipses (M, 2, 33) on the paper, probability of the stroke's end
-    "What is expected at a step."
+    "The mixture before a point, as ellipses of one deviation around each Gaussian's mean, (24, 25)."
     if not 1 <= step < len(ink):
         raise ValueError(f"ink of {len(ink)} points has steps 1 to {len(ink) - 1}, got {step}")
     p = model.network.head.split(trace.outputs[step - 1].detach(), bias)
