@@ -1,4 +1,4 @@
-"""Pictures of the widgets in a real JupyterLab and of the site, light and dark, into docs/images."""
+"""Pictures of a line, of the widgets in a real JupyterLab and of the site, light and dark, into docs/images."""
 
 import io
 import tempfile
@@ -7,6 +7,9 @@ from pathlib import Path
 import nbformat
 from browser import ROOT, chromium, lab, page, run_notebook, serve, tab
 from PIL import Image
+
+from graves_nb.pretrained import load_model
+from graves_nb.sampling import write
 
 SCHEMES = ("light", "dark")
 
@@ -78,6 +81,11 @@ def site() -> None:
                     keep(made.screenshot(), f"site-{name}-{scheme}")
 
 
+def line() -> None:
+    ink = write(load_model(), "The quick brown fox jumps over the lazy dog", bias=1.5, seed=2)
+    print(ink.save(ROOT / "docs" / "images" / "line.svg").relative_to(ROOT))
+
+
 def keep(png: bytes, name: str) -> None:
     "In as many colours as are seen, a third of the bytes."
     path = ROOT / "docs" / "images" / f"{name}.png"
@@ -86,5 +94,6 @@ def keep(png: bytes, name: str) -> None:
 
 
 if __name__ == "__main__":
+    line()
     widgets()
     site()
