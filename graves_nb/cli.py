@@ -205,6 +205,7 @@ def write(
     exact: Annotated[bool, typer.Option("--exact", help="refuse what the model cannot write, such as curly quotes, instead of replacing it")] = False,
     stop: Annotated[str, typer.Option(help="where a line ends: finish, with its last letter, or paper, as in the paper")] = "finish",
     retry: Annotated[int, typer.Option(min=0, max=100, help="how often to write a line again that failed")] = 2,
+    best_of: Annotated[int, typer.Option(min=1, max=100, help="how many lines are drawn for each, of which the most legible is kept, as far as can be told")] = 1,
     reprime: Annotated[int, typer.Option(min=0, max=100, help="of a hand: words after which it is shown again, so that it lasts [0: once]", show_default=False)] = 0,
     joined: Annotated[bool | None, typer.Option("--joined/--printed", help="letters joined, or not [as in the hand; without one as the seed has it]")] = None,
     straight: Annotated[bool | None, typer.Option("--straight/--as-drawn", help="level, with letters of an even size, or not [where a line has 28 characters, and on a page]")] = None,
@@ -235,7 +236,7 @@ def write(
     text, shard, seed = check_text(text), shard_of(shard), as_seed(seed, count)
     sheet = sheet_of(page, width, options, dict(justify=justify, indent=indent, jitter=jitter, ruled=ruled), sheets)
     writer = load_writer(model)
-    how = How(bias, hand_of(writer, prime, prime_text, style), stop, retry, straight, reprime, joined)
+    how = How(bias, hand_of(writer, prime, prime_text, style), stop, retry, straight, reprime, joined, best_of)
     if lines is not None:
         write_lines(writer, lines, Plan(output, kind, count, seed, shard, table, picture), how)
     elif sheet is not None:

@@ -191,6 +191,7 @@ class Line:
         self.held = 0  # its first points that stay whatever comes, as those that somebody drew
         self.stopped, self.trouble, self.numbers = False, "", None
         self.usual, self.retries = 0.0, 0  # how many points such a text usually takes, 0 where nobody said; how often it was written again
+        self.field = []  # those that it is compared with, as far as they are whole
         self.seen = 0, 0.0, 0.0  # points that were handed over while it grew, and where the last one was
 
     @property

@@ -42,6 +42,7 @@ class How:
     straight: bool | None = None  # whether lines are made level; None is where they are long
     reprime: int = 0  # words after which the hand is shown again, so that it lasts; 0 shows it once
     joined: bool | None = None  # whether letters are joined; None is as in the prime, or without one as the seed has it
+    best_of: int = 1  # how many lines are drawn for each, of which that with the sharpest window is kept
 
 # %% ../nbs/74_folders.ipynb #3df49811
 LONGEST = 5000  # characters of a line
@@ -56,7 +57,8 @@ def written(
     if model.kind != "synthesis":
         raise ValueError(f"writing takes a synthesis model, and this is a {model.kind} model, which reads no text: graves sample draws from it")
     asked = (Job(text, seed, how.prime, label=label) for label, text, seed in jobs)
-    for sample in stream(model, asked, bias=how.bias, stop=how.stop, retry=how.retry, reprime=how.reprime, joined=how.joined, fold=False):
+    names = ("bias", "stop", "retry", "reprime", "joined", "best_of")
+    for sample in stream(model, asked, fold=False, **{name: getattr(how, name) for name in names}):
         yield sample.job.label, straightened(sample.ink, how.straight), sample.trouble
 
 # %% ../nbs/74_folders.ipynb #5e462fc8
@@ -150,7 +152,7 @@ def mark_of(job: Piece, model: str, plan: Plan, how: How) -> str:
     looks = "" if plan.kind == "inkml" else repr(sorted(asdict(plan.picture).items()))
     straight = ["straight"] * (how.straight is True or how.straight is None and len(job.text) >= LONG)
     lasting = [f"reprime {how.reprime}"] * (how.prime is not None and how.reprime > 0)
-    lasting += [f"joined {how.joined}"] * (how.joined is not None)
+    lasting += [f"joined {how.joined}"] * (how.joined is not None) + [f"best of {how.best_of}"] * (how.best_of > 1)
     made = repr((job.text, job.seed, how.bias, model, hand_mark(how.prime), how.stop, how.retry, plan.kind, looks, *straight, *lasting))
     return f"graves_nb seed={job.seed} bias={how.bias:g} model={model} made={hashlib.sha256(made.encode()).hexdigest()[:16]}"
 

@@ -36,7 +36,7 @@ from .model import InkModel, TextModel
 from .pretrained import load_hand
 from .softmax import MOST_BIAS
 from .texts import FOLDINGS, single_line, writable
-from .window import WindowParameters, window_phi
+from .window import WindowParameters, vagueness, window_phi
 
 # %% ../nbs/50_sampling.ipynb #8317961b
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Settings:
     stop: str = "finish"  # of `STOPS`
     max_points_per_char: int = 60  # ends a line that does not end by itself
     retry: int = 0  # how often a line that went wrong is written again, with another seed
+    best_of: int = 1  # how many lines are drawn for each, of other seeds and in the same style; that whose window is sharpest is kept, see `vagueness`
     trace: bool = False  # whether to keep what the network expected
     growing: bool = False  # whether `stream` also shows lines on the way
     fold: bool = True  # whether what the alphabet lacks is replaced where it can be, as an accent or a curly quote
@@ -73,12 +74,15 @@ class Settings:
         as_number("bias", self.bias, low=0, high=MOST_BIAS)
         as_whole("max_points_per_char", self.max_points_per_char, low=1, high=10_000)
         as_whole("retry", self.retry, low=0, high=1000)
+        as_whole("best_of", self.best_of, low=1, high=1000)
         as_whole("together", self.together, low=1)
         as_whole("reprime", self.reprime, low=0, high=1000)
         for name in ("trace", "growing", "fold"):
             as_truth(name, getattr(self, name))
         if self.reprime and (self.trace or self.growing):
             raise ValueError("reprime writes the words of a line side by side, so that it goes with neither trace nor growing")
+        if self.best_of > 1 and self.growing:
+            raise ValueError(f"growing shows a line before it is known to be the best of {self.best_of}: ask for one of the two")
         if self.stop not in STOPS:
             raise ValueError(f"stop is {' or '.join(map(repr, STOPS))}, got {shown_value(self.stop)}")
         if not (self.joined is None or isinstance(self.joined, bool | np.bool_)):
@@ -555,6 +559,27 @@ def _check_kind(model, kind):
         raise ValueError(f"this takes a {kind} model, but the model is a {model.kind} model: {USES[model.kind]}")
 
 # %% ../nbs/50_sampling.ipynb #8d58887f
+class Ranked(NamedTuple):
+    "A line among those that it is compared with."
+
+    rank: tuple  # the less, the better
+    line: Line
+    sample: Sample
+
+
+def ranked(model: InkModel, line: Line, settings: Settings) -> Ranked:
+    "A whole line as a sample, and how well it went."
+    if settings.best_of == 1:
+        return Ranked((), line, sample_of(model, line))
+    rows = slice(0 if line.prime is None else 1, len(line.points))
+    _, *window = (torch.cat(parts)[rows] for parts in zip(*line.trace, strict=True))
+    vague = vagueness(WindowParameters(*window), len(line.text))
+    if not settings.trace:
+        line.trace = []
+    sample = sample_of(model, line)
+    return Ranked((sample.trouble != line.trouble, vague, line.job.seed), line, sample)
+
+
 class Streaming:
     "What `stream` keeps."
 
@@ -565,7 +590,7 @@ class Streaming:
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Sample | Partial]:
         "All lines."
-        coming = map(self.prepare, chain.from_iterable(map(self.divide, jobs)))
+        coming = chain.from_iterable(map(self.field_of, map(self.prepare, chain.from_iterable(map(self.divide, jobs)))))
         while self.fill(coming):
             for batch in list(self.batches.values()):
                 batch.step()
@@ -604,7 +629,7 @@ class Streaming:
             again = (self.again.popleft() for _ in range(len(self.again)))
             new = list(islice(chain(again, coming), self.settings.together - written))
             for bias, lines in groupby(sorted(new, key=lambda line: line.job.bias), key=lambda line: line.job.bias):
-                made = Batch(self.network, self.like, bias, self.settings.trace)
+                made = Batch(self.network, self.like, bias, self.settings.trace or self.settings.best_of > 1)
                 self.batches.setdefault(bias, made).enter(list(lines))
             written += len(new)
         return written
@@ -613,18 +638,33 @@ class Streaming:
         "What there is to hand over after some steps."
         for line in batch.lines:
             if line.done:
-                sample = sample_of(self.model, line)
-                if line.retries < self.settings.retry and sample.trouble != line.trouble:  # more is wrong than its prime
-                    self.again.append(self.another(line))
-                else:
-                    yield from self.assemble(line, sample)
+                yield from self.judge(line)
             elif self.settings.growing and (partial := _grown(self.model, line)) is not None:
                 yield partial
 
-    def another(self, line: Line) -> Line:
-        "The same line with another seed."
-        new = prepare_line(self.model, replace(line.job, seed=next_seed(line.job.seed)), self.settings, line.prime)
-        new.retries = line.retries + 1
+    def judge(self, line: Line) -> Iterator[Sample]:
+        "A line is whole: the best of its field is handed over as soon as all are, or drawn again where that went wrong."
+        line.field.append(ranked(self.model, line, self.settings))
+        if len(line.field) < self.settings.best_of:
+            return
+        best, sample = min(line.field, key=lambda ranked: ranked.rank)[1:]
+        if line.retries < self.settings.retry and sample.trouble != line.trouble:  # more is wrong than its prime
+            self.again.extend(self.field_of(self.another(best, next_seed(best.job.seed), line.retries + 1)))
+        else:
+            yield from self.assemble(best, sample)
+
+    def field_of(self, line: Line) -> list[Line]:
+        "A line, and those that it is compared with."
+        seeds = [next_seed(line.job.seed, 1_500_450_271 * k) for k in range(1, self.settings.best_of)]
+        field = [line, *(self.another(line, seed, line.retries) for seed in seeds)]
+        for one in field:
+            one.field = line.field
+        return field
+
+    def another(self, line: Line, seed: int, retries: int) -> Line:
+        "The same line with another seed, in the style that is decided already."
+        new = prepare_line(self.model, replace(line.job, seed=seed), self.settings, line.prime)
+        new.retries = retries
         return new
 
 # %% ../nbs/50_sampling.ipynb #f756d7cf

@@ -27,6 +27,7 @@ from graves_nb.sampling import (
     after_prime,
     drawing_network,
     fault_of_prime,
+    next_seed,
     prepare_line,
     sample_ink,
     sample_text,
@@ -39,6 +40,7 @@ from graves_nb.sampling import (
     write_samples,
 )
 from graves_nb.synthesis import SynthesisConfig, SynthesisNetwork
+from graves_nb.window import vagueness
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.filterwarnings("ignore::graves_nb.sampling.LineTrouble")
@@ -473,3 +475,48 @@ def test_what_somebody_draws_at_the_end_of_a_line_stays(shipped, left):
     after = go_on(shipped, sample, at, seed=1, drawn=own)
     assert np.allclose(after.ink.points[at : at + len(own)], own, atol=1e-2) and after.stopped
     assert np.allclose(after.ink.points[: at - 1], sample.ink.points[: at - 1], atol=1e-2)
+
+
+# -- the best of several
+
+
+def seeds_of(seed, count):
+    "Those of a line and of the ones that it is compared with."
+    return [seed, *(next_seed(seed, 1_500_450_271 * k) for k in range(1, count))]
+
+
+@pytest.mark.parametrize("hand", [None, 2])
+def test_the_best_of_several_is_the_one_with_the_sharpest_window(shipped, hand):
+    texts, prime = ["two of them", "a sentence with several words"], hand and load_hand(hand)
+    together = write_samples(shipped, texts, bias=1, seed=6, prime=prime, best_of=4)
+    for i, (text, best) in enumerate(zip(texts, together, strict=True)):
+        joined = write_samples(shipped, [text], bias=1, seed=6 + i, prime=prime)[0].job.joined
+        how = dict(bias=1, prime=prime, joined=joined)
+        alone = [write_samples(shipped, [text], seed=seed, trace=True, **how)[0] for seed in seeds_of(6 + i, 4)]
+        sharpest = min(alone, key=lambda s: (bool(s.trouble), vagueness(s.trace.window, s.trace.phi.shape[1])))
+        assert best.job.seed == sharpest.job.seed and best.job.joined == joined and best.trace is None
+        assert np.array_equal(best.ink.points, sharpest.ink.points)
+        assert np.array_equal(write(shipped, text, 1, 6 + i, prime, best_of=4, straight=False).points, best.ink.points)
+    assert len({best.job.seed for best in together} - {6, 7}) >= 1  # it was not the first each time
+
+
+def test_a_line_that_went_wrong_is_never_the_best_where_another_did_not(shipped):
+    seed = next(seed for seed in range(60) if write_samples(shipped, ["idea"], bias=1, seed=seed)[0].trouble)
+    best, others = write_samples(shipped, ["idea"], bias=1, seed=seed, best_of=3)[0], seeds_of(seed, 3)[1:]
+    fine = [not write_samples(shipped, ["idea"], bias=1, seed=other)[0].trouble for other in others]
+    assert any(fine) and not best.trouble and best.job.seed in others
+
+
+def test_the_best_of_several_has_a_trace_where_that_is_wanted_and_is_not_shown_growing(shipped):
+    kept, bare = (write_samples(shipped, ["so"], bias=1, seed=3, best_of=3, trace=trace)[0] for trace in (True, False))
+    assert np.array_equal(kept.ink.points, bare.ink.points) and bare.trace is None
+    assert len(kept.trace.phi) == len(kept.ink) - 1
+    for wrong, match in ((dict(best_of=0), "best_of is a whole number"), (dict(growing=True), "the best of 3")):
+        with pytest.raises(ValueError, match=match):
+            list(stream(shipped, [Job("so", 1)], **dict(best_of=3) | wrong))
+
+
+def test_each_part_of_a_line_that_is_shown_its_hand_again_is_the_best_of_several(shipped):
+    job, how = Job("a few words here", 3, load_hand(1)), dict(bias=1, reprime=2)
+    (one,), (best,) = (list(stream(shipped, [job], **how, best_of=count)) for count in (1, 5))
+    assert best.stopped and best.ink.text == one.ink.text and not np.array_equal(best.ink.points, one.ink.points)

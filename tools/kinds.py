@@ -147,7 +147,8 @@ def measure(model, kind: str, read, options: argparse.Namespace) -> tuple[dict, 
     "How well a kind is read; the lines and their readings."
     texts, inks = texts_of(kind, options.count), []
     for seed in SEEDS:
-        inks += write(model, texts, bias=options.bias, seed=seed, max_points_per_char=POINTS_PER_CHAR)
+        how = dict(bias=options.bias, best_of=options.best_of, max_points_per_char=POINTS_PER_CHAR)
+        inks += write(model, texts, seed=seed, **how)
     readings = read_all(inks, read, kind)
     figures = figures_of(readings)
     print("{:18s} {:.3f} ({:.3f} to {:.3f})".format(kind, figures["error_rate"], *figures["interval"]), flush=True)
@@ -158,6 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="unipen-synthesis", help="a shipped model, a model file or a run's folder")
     parser.add_argument("--bias", type=float, default=1.0)
+    parser.add_argument("--best-of", type=int, default=1, help="lines that are drawn for each, of which one is kept")
     parser.add_argument("--count", type=int, default=50, help="lines of each kind")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--sheet", type=Path, help="write a picture of eight lines of each kind to this file")
@@ -174,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         contact_sheet(inks, readings, columns=4).save(options.sheet)
     if options.json:
         about = {"command": shlex.join(sys.argv), "versions": versions(), "sha256": digest_of(options.model)}
-        about |= {"bias": options.bias, "seeds": SEEDS, "mean": mean, "kinds": result}
+        about |= {"bias": options.bias, "best_of": options.best_of, "seeds": SEEDS, "mean": mean, "kinds": result}
         options.json.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n")
 
 
