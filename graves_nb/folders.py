@@ -14,6 +14,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,6 +44,11 @@ class How:
     reprime: int = 0  # words after which the hand is shown again, so that it lasts; 0 shows it once
     joined: bool | None = None  # whether letters are joined; None is as in the prime, or without one as the seed has it
     best_of: int = 1  # how many lines are drawn for each, of which that with the sharpest window is kept
+
+    @cached_property
+    def mark_of_hand(self) -> str:
+        "What tells its hand from another; told once for all lines."
+        return hand_mark(self.prime)
 
 # %% ../nbs/74_folders.ipynb #3df49811
 LONGEST = 5000  # characters of a line
@@ -153,7 +159,7 @@ def mark_of(job: Piece, model: str, plan: Plan, how: How) -> str:
     straight = ["straight"] * (how.straight is True or how.straight is None and len(job.text) >= LONG)
     lasting = [f"reprime {how.reprime}"] * (how.prime is not None and how.reprime > 0)
     lasting += [f"joined {how.joined}"] * (how.joined is not None) + [f"best of {how.best_of}"] * (how.best_of > 1)
-    made = repr((job.text, job.seed, how.bias, model, hand_mark(how.prime), how.stop, how.retry, plan.kind, looks, *straight, *lasting))
+    made = repr((job.text, job.seed, how.bias, model, how.mark_of_hand, how.stop, how.retry, plan.kind, looks, *straight, *lasting))
     return f"graves_nb seed={job.seed} bias={how.bias:g} model={model} made={hashlib.sha256(made.encode()).hexdigest()[:16]}"
 
 # %% ../nbs/74_folders.ipynb #3fc1ae32
