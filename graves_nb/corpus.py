@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['UNITS', 'END', 'UNKNOWN', 'ALL_BYTES', 'SENTENCES', 'TRAINED', 'WIKIPEDIA_FILES', 'ZIPPED', 'UNREADABLE', 'NULL',
-           'Vocabulary', 'split_symbols', 'Symbols', 'Corpus', 'read_text', 'PennTreebank', 'HutterPrize',
-           'check_plain', 'TextFile', 'TextPiece', 'Streams', 'Sentences']
+           'Vocabulary', 'split_symbols', 'Symbols', 'Corpus', 'read_text', 'PennTreebank', 'HutterPrize', 'TextFile',
+           'TextPiece', 'Streams', 'Sentences']
 
 # %% ../nbs/17_corpus.ipynb #04-002
 import re
@@ -392,7 +392,7 @@ def unzip(
     raise ValueError(f"{path} should hold one file, it holds {len(names)}: {', '.join(names[:5])}")
 
 # %% ../nbs/17_corpus.ipynb #04-033
-def check_plain(
+def _check_plain(
     path: Path,
     head: bytes,  # how it begins
 ) -> None:
@@ -416,7 +416,7 @@ class TextFile(Corpus):
         path = Path(path)
         if unit == "byte":
             raw = map_bytes(path)
-            check_plain(path, bytes(raw[:64]))
+            _check_plain(path, bytes(raw[:64]))
             known = ALL_BYTES if vocabulary is None else agreed(path.name, Vocabulary("byte", occurring(raw)), vocabulary)
             super().__init__(path.name, *split_bytes(raw, known))
         else:

@@ -24,7 +24,7 @@ from .checks import as_whole, shown_value
 from .batches import collate, judged, make_examples, masked_nats, read_piece
 from .corpus import Sentences, Streams, Symbols, TextPiece
 from .dynamic import Dynamic, Squares, adapting, piece_loss
-from .ink import Ink, bucket_batches
+from .ink import Ink, OffsetScaler, bucket_batches
 from .model import InkModel, Model, TextModel
 from .softmax import bits, perplexity
 from .tasks import held_out_pieces
@@ -71,14 +71,16 @@ def ink_sums(
     model: InkModel,
     inks: Sequence[Ink],  # of about one length
     steps: int,  # of a chunk
+    units: OffsetScaler,  # of the figures
 ) -> np.ndarray:  # nats, squared errors, points, lines: (4,)
     "Sums over some lines."
-    network = model.network
+    network, wider = model.network, np.array(model.scaler.std) / units.std
     batch = collate(make_examples(model, inks)).to(next(network.parameters()).device)
     sums = np.array([0, 0, batch.mask.sum().item(), len(inks)], float)
     for piece, y in judged(network, batch, steps):
-        gap = (network.head.mean(y) - piece.target[..., :2]).square().sum(-1).masked_fill(~piece.mask, 0)
+        gap = (network.head.mean(y) - piece.target[..., :2]).mul(y.new_tensor(wider)).square().sum(-1).masked_fill(~piece.mask, 0)
         sums[:2] += [masked_nats(network.head, y, piece).cpu().double().sum().item(), gap.cpu().double().sum().item()]
+    sums[0] += sums[2] * np.log(wider).sum()  # a density over a wider unit is higher
     return sums
 
 
@@ -87,6 +89,7 @@ def evaluate_lines(
     inks: Sequence[Ink],
     batch_size: int,  # lines at once; only so many become tensors
     steps: int,  # of a chunk
+    units: OffsetScaler | None,  # of the figures
 ) -> Evaluation:
     "Log-loss and squared error on ink."
     faults = [fault_of(model, ink) for ink in inks]
@@ -96,7 +99,7 @@ def evaluate_lines(
         raise ValueError(f"there is nothing to evaluate on: {why or 'no lines were given'}")
     order = torch.Generator().manual_seed(0)  # so that torch's own generator is left alone
     rows = bucket_batches([len(inks[i]) - 1 for i in usable], batch_size, generator=order)
-    sums = sum(ink_sums(model, [inks[usable[j]] for j in row], steps) for row in rows)
+    sums = sum(ink_sums(model, [inks[usable[j]] for j in row], steps, units or model.scaler) for row in rows)
     nats, error, points, lines = sums.tolist()
     return Evaluation(nats / lines, nats / points, error / points, int(lines), int(points), left_out)
 
@@ -182,6 +185,7 @@ def evaluate(
     dynamic: Dynamic | None = None,  # of text: how the weights learn while reading; None leaves them at rest
     squares: Squares | None = None,  # of text: what `Dynamic("rms")` needs
     end: int | None = None,  # of text: the symbol that ends a sentence, where each sentence is a sequence (`Corpus.end`)
+    units: OffsetScaler | None = None,  # of ink: whose deviations are 1 in the figures; None is that of the model
 ) -> Evaluation:
     "Log-loss and squared error on ink; bits per character, perplexity and error rate on text."
     for name, value in (("batch_size", batch_size), ("length", length)):
@@ -196,7 +200,7 @@ def evaluate(
             raise ValueError("dynamic evaluation is for text: this is a model of ink")
         if isinstance(sequences, str | Ink):
             raise ValueError(f"lines are evaluated as a list of Ink, got {shown_value(sequences)}")
-        return evaluate_lines(model, sequences, batch_size or 32, length or 1000)
+        return evaluate_lines(model, sequences, batch_size or 32, length or 1000, units)
     pieces = evaluation_pieces(sequences, batch_size, length or 100, end, dynamic is not None)
     return text_figures(model, model.vocabulary.decode(sequences[:]), sequence_losses(model, pieces, dynamic, squares))
 

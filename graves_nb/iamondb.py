@@ -41,7 +41,7 @@ from graves_nb.files import (
     unpack,
     write_cache,
 )
-from .ink import Ink
+from .ink import Ink, OffsetScaler
 
 # %% ../nbs/14_iamondb.ipynb #01-007
 ROOT = "WhiteboardCaptureSession"
@@ -516,6 +516,11 @@ class IAMOnDB(Collection):
         "The lines of `train`, `valid1`, `valid2` or `test`, or as the paper has them: `graves_train`, `graves_valid`."
         inks = self._load()
         return [inks[line] for line in self.names(name)]
+
+    def units(self) -> OffsetScaler | None:
+        "The units of the paper's figures: offsets of all its training lines have mean 0 and deviation 1; None where there are no such lines."
+        lines = [ink.offsets() for ink in self.split(self.train_split) if len(ink) >= 2]
+        return OffsetScaler.fit(lines) if lines else None
 
     def names(
         self,

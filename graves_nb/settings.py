@@ -123,7 +123,7 @@ def untrained_ink_model(
             ) from error
     lines = collection.split(collection.train_split)
     if older is None:
-        scaler = OffsetScaler.fit([ink.offsets() for ink in usable_inks(recipe.data, lines, alphabet)])
+        scaler = OffsetScaler.fit([ink.offsets() for ink in lines if len(ink) >= 2])  # of all lines, as in the paper, however many are trained on
     with seeded(recipe.train.seed):
         network = KINDS["prediction" if alphabet is None else "synthesis"][0](recipe.network)
     info, pace = {"recipe": recipe.name}, collection.pace()
