@@ -648,6 +648,7 @@ class Streaming:
         if len(line.field) < self.settings.best_of:
             return
         best, sample = min(line.field, key=lambda ranked: ranked.rank)[1:]
+        line.field.clear()  # or each line would hold itself
         if line.retries < self.settings.retry and sample.trouble != line.trouble:  # more is wrong than its prime
             self.again.extend(self.field_of(self.another(best, next_seed(best.job.seed), line.retries + 1)))
         else:

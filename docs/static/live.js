@@ -159,7 +159,7 @@ class Writer {
 }
 
 const SEPARATE = { ".": 1, ",": 1, "'": 1, "`": 1, "-": 1, _: 1, "!": 2, "?": 2, ":": 2, ";": 2, "=": 2, '"': 2 };
-const LONGEST_MARK = 20, BESIDE = 0.15;
+const LONGEST_MARK = 20, BESIDE = 0.15, FAR_BESIDE = 0.35, FEW = 2;
 
 /** As numpy's: between the two nearest. */
 function quantile(values, q) {
@@ -283,9 +283,10 @@ class Ending {
   }
 
   isAccent(i) {
-    const [a, b] = this.strokes[i], last = this.word.length - 1, lower = this.last !== this.last.toUpperCase();
+    const [a, b] = this.strokes[i], last = this.word.length - 1;
+    const low = this.last !== this.last.toUpperCase() || "0123689".includes(this.last); // nothing small stands above it
     const letter = this.places.slice(0, a).flatMap((place, k) => (place === last ? [this.xy[k][1]] : []));
-    if (this.last in this.marked || !lower || !letter.length || this.places[a] < last) return false;
+    if (this.last in this.marked || !low || !letter.length || this.places[a] < last) return false;
     if (this.places.slice(a, b).filter((place) => place === last).length > letter.length) return false; // the letter itself
     const foot = quantile(this.column(0, a, 1), 0.75); // about where letters stand
     const ys = this.column(a, b, 1), middle = ys.reduce((sum, y) => sum + y, 0) / ys.length;
@@ -307,7 +308,9 @@ class Ending {
   endOfStrokes() {
     let i = this.strokes.findIndex(([a, b]) => a <= this.passed && this.passed < b);
     const [begun] = this.strokes[i];
-    if (begun === this.passed && i && this.rightOfInk(i) > (this.isSmall(i) ? 0 : BESIDE) && !this.isNeeded(i)) return begun;
+    const beside = begun < this.passed ? FAR_BESIDE : this.isSmall(i) ? 0 : BESIDE;
+    const few = this.last in SEPARATE ? 0 : FEW;
+    if (i && this.passed - begun <= few && this.rightOfInk(i) > beside && !this.isNeeded(i)) return begun;
     let kept = this.endOfStroke(i);
     while (kept === this.strokes[i][1] && i + 1 < this.strokes.length && this.isNeeded(i + 1)) {
       const [a, b] = this.strokes[++i];
