@@ -367,9 +367,14 @@ def _trace_of_line(line, n):
     "Of the first n points of a line; the step from the prime to its first point is left out."
     if not line.trace:
         return None
-    rows = slice(0 if line.prime is None else 1, n)
-    outputs, *window = (torch.cat(parts)[rows] for parts in zip(*line.trace, strict=True))
+    outputs, *window = _traced(line, n)
     return _trace_of(outputs, window, len(line.text))
+
+
+def _traced(line, n):
+    "What the network expected of the first n points of a line, as one tensor for each part of it."
+    rows = slice(0 if line.prime is None else 1, n)
+    return [torch.cat(parts)[rows] for parts in zip(*line.trace, strict=True)]
 
 # %% ../nbs/50_sampling.ipynb #4ee4f12c
 def _ink_of(model, offsets, text="", primed=False):
@@ -571,8 +576,7 @@ def ranked(model: InkModel, line: Line, settings: Settings) -> Ranked:
     "A whole line as a sample, and how well it went."
     if settings.best_of == 1:
         return Ranked((), line, sample_of(model, line))
-    rows = slice(0 if line.prime is None else 1, len(line.points))
-    _, *window = (torch.cat(parts)[rows] for parts in zip(*line.trace, strict=True))
+    _, *window = _traced(line, len(line.points))
     vague = vagueness(WindowParameters(*window), len(line.text))
     if not settings.trace:
         line.trace = []

@@ -302,7 +302,7 @@ def test_the_best_model_is_kept_and_training_stops_when_none_is_better(tmp_path)
     trainer, losses = (
         make_trainer(tmp_path, config),
         iter([3.0, 2.0, 2.5, 2.1, 2.0]),
-    )  # and no sixth: the last weights are judged once
+    )  # the last one is judged once
     trainer.validate = lambda: (next(losses), 0.0)
     kept = []
 

@@ -35,7 +35,7 @@ def studio():
 def settle(studio):
     "Until what was begun is written."
     studio._thread.join()
-    assert not studio.writes and studio.stop_button.disabled
+    assert not studio.write_button.disabled and studio.stop_button.disabled
 
 
 def test_all_widgets_are_found_in_one_place():
