@@ -18,7 +18,7 @@ from .alphabet import ASCII, Alphabet
 from .ink import Ink
 from .pad import InkPad
 from .pretrained import load_model
-from .sampling import fault_of_prime
+from .faults import fault_of_prime
 from .views import Message, View, button, row
 
 # %% ../nbs/77_collect.ipynb #53c86dad

@@ -195,6 +195,7 @@ class Line:
     ):
         self.text, self.limit, self.ending, self.job, self.prime = text, limit, ending, job, prime
         self.points, self.places, self.trace = [], [], []
+        self.looks = [0] * (len(text) + 1)  # points at which the window looked at each character; at none of them
         self.arrived = None  # the point at which the window came to the last character
         self.passed = None  # the point at which the window passed the text
         self.held = 0  # its first points that stay whatever comes, as those that somebody drew

@@ -16,6 +16,7 @@ from graves_nb.alphabet import ASCII
 from graves_nb.branching import drawn_at_pace, go_on
 from graves_nb.contracts import Layer, only_backends, register_head, register_layer
 from graves_nb.endings import Ending, Line
+from graves_nb.faults import fault_of_prime, went_wrong
 from graves_nb.ink import Ink, OffsetScaler
 from graves_nb.mixture import MixtureHead
 from graves_nb.model import InkModel
@@ -26,7 +27,6 @@ from graves_nb.sampling import (
     Settings,
     after_prime,
     drawing_network,
-    fault_of_prime,
     next_seed,
     prepare_line,
     sample_ink,
@@ -34,7 +34,6 @@ from graves_nb.sampling import (
     stream,
     stream_text,
     text_to_write,
-    went_wrong,
     word_groups,
     write,
     write_samples,

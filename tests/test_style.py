@@ -188,7 +188,7 @@ def test_choosing_prefers_what_is_read_and_what_stays_joined(monkeypatch):
 
     def pretend(model, ink, read):
         k = next(i for i, other in enumerate(inks) if other is ink)
-        return Trial([sample_of([20, 20, 0, 20])._replace(ink=scribble(k))], errors=0.1 + 0.01 * k)
+        return Trial([sample_of([20, 20, 0, 20])._replace(ink=scribble(k))], errors=0.1 + 0.01 * k, troubled=0.0)
 
     monkeypatch.setattr(choose_hands, "trial", pretend)
     monkeypatch.setattr(choose_hands, "well_formed", lambda model, sample: True)

@@ -1,15 +1,18 @@
 """Let a model write one sentence in many hands, and keep one of each kind that it can go on with: the package's hands.
 
     python tools/choose_hands.py --model unipen-synthesis --out graves_nb/styles --json docs/legibility/hands.json
+    python tools/choose_hands.py --out graves_nb/styles --json docs/legibility/hands.json --bias 1 --kinds joined joined-wide
 
-A kind is a direction among the features of `graves_nb.style`. For each, the line that goes farthest in it is tried
-first; of the first few, the one is kept in whose hand other texts are well formed and read with the fewest errors.
+A kind is a direction among the features of `graves_nb.style`, joined ones among those of joined lines. For each, the line
+that goes farthest in it is tried first; of the first few, the one is kept in whose hand other texts are well formed, go
+wrong least often, and are read with the fewest errors. With --kinds the other hands stay what they are.
 """
 
 import argparse
 import json
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -21,11 +24,11 @@ from characters import COLOURS
 from legibility import SENTENCES, digest_of, error_rate, read_all, recogniser, versions
 from PIL import Image
 
-from graves_nb.hands import POINTS_PER_CHARACTER, Hand, fault_of_ink
+from graves_nb.hands import POINTS_PER_CHARACTER, Hand, fault_of_ink, is_joined
 from graves_nb.ink import Ink
 from graves_nb.model import InkModel
-from graves_nb.pretrained import load_model
-from graves_nb.sampling import Sample, write_samples
+from graves_nb.pretrained import load_hand, load_model
+from graves_nb.sampling import LineTrouble, Sample, write, write_samples
 from graves_nb.style import HAND_FEATURES, SIZE_FEATURES, hand_features
 
 SENTENCE = "the quick brown fox jumps over"  # what a hand shows of its letters
@@ -35,15 +38,16 @@ FEWEST_POINTS = 2  # for which the window looks at each letter, or it was skippe
 TYPICAL = 2.5  # largest distance from the mean of any feature, in standard deviations: beyond, something went wrong
 OWN_ERRORS = 0.08  # most of a line's characters that may be misread
 JOINED_ERRORS = 1.0  # of a joined hand's: the recogniser misreads those, people less so
-TRIES = 6  # lines of a kind that are tried
+TRIES = 8  # lines of a kind that are tried
+AGAIN = 5  # how often each trial is written besides, to see how many go wrong
 JOINING = 1.0  # errors a character that a stroke a letter is worth, in a joined hand
 APART = 1.5  # least distance of two hands, in standard deviations
 KINDS: dict[str, Mapping[str, float]] = {  # in standard deviations of the candidates' features
     "plain": {},
-    "joined": {"strokes": -1},
-    "joined-slanted": {"strokes": -1, "slant": 1},
-    "joined-upright": {"strokes": -1, "slant": -0.7},
-    "joined-wide": {"strokes": -1, "proportion": -0.7},
+    "joined": {},
+    "joined-slanted": {"slant": 1},
+    "joined-upright": {"slant": -0.7},
+    "joined-wide": {"proportion": -0.7},
     "slanted": {"slant": 1},
     "leaning-back": {"slant": -1},
     "round": {"proportion": -1, "turning": 0.5},
@@ -57,7 +61,7 @@ def well_formed(
     sample: Sample,  # with its trace
 ) -> bool:
     "Whether a line has an end, every letter was looked at in its turn, and its size and points are those of its text."
-    if not sample.stopped:
+    if not sample.stopped or sample.trouble:
         return False
     own = sample.trace.phi[:, -len(sample.ink.text) :]  # without the text of a prime
     looks = torch.bincount(own.argmax(1), minlength=own.shape[1])
@@ -97,6 +101,7 @@ class Trial:
 
     samples: list[Sample]
     errors: float  # share of the characters, as the recogniser reads them
+    troubled: float  # share of lines that went wrong, of these and more
 
     @property
     def strokes(self) -> float:
@@ -111,15 +116,23 @@ def trial(
 ) -> Trial:
     "Other texts in a hand, read."
     samples = write_samples(model, TRIALS, bias=TRIAL_BIAS, prime=prime, trace=True)
-    return Trial(samples, error_rate(read_all([s.ink for s in samples], read, "reading")))
+    more = write_samples(model, TRIALS * AGAIN, bias=TRIAL_BIAS, seed=len(TRIALS), prime=prime)
+    troubled = np.mean([s.trouble != "" for s in (*samples, *more)])
+    return Trial(samples, error_rate(read_all([s.ink for s in samples], read, "reading")), float(troubled))
 
 
 def cost(
     kind: str,
     tried: Trial,
 ) -> float:
-    "What is against a hand: its errors, and what a joined one leaves unjoined."
-    return tried.errors + JOINING * tried.strokes * kind.startswith("joined")
+    "What is against a hand: its errors, how often a line goes wrong, and what a joined one leaves unjoined."
+    return tried.errors + tried.troubled + JOINING * tried.strokes * is_of_joined(kind)
+
+
+def is_of_joined(
+    kind: str,  # one of `KINDS`
+) -> bool:
+    return kind.startswith("joined")
 
 
 def choose(
@@ -127,13 +140,14 @@ def choose(
     inks: Sequence[Ink],  # candidates
     errors: Sequence[float],  # of each, as the recogniser reads it
     read: Callable[[bytes], str],
+    kinds: Sequence[str] = tuple(KINDS),
 ) -> dict[str, tuple[Ink, Trial]]:  # by kind; without those that no candidate is fit for
     "A hand of each kind."
     rows, chosen, taken = standardised(inks), {}, []
     inside, tried = abs(rows).max(1) < TYPICAL, {}
-    for kind, direction in KINDS.items():
-        most = JOINED_ERRORS if kind.startswith("joined") else OWN_ERRORS
-        usable = (i for i in candidates_of(rows, direction, taken) if inside[i] and errors[i] <= most)
+    for kind in kinds:
+        most = JOINED_ERRORS if is_of_joined(kind) else OWN_ERRORS
+        usable = (i for i in candidates_of(rows, KINDS[kind], taken) if inside[i] and errors[i] <= most)
         tries = list(islice(usable, TRIES))
         tried |= {i: trial(model, inks[i], read) for i in tries if i not in tried}
         fine = [i for i in tries if all(well_formed(model, s) for s in tried[i].samples)]
@@ -149,10 +163,12 @@ def write_candidates(
     bias: float,
     seed: int,  # of the first line
     read: Callable[[bytes], str],
+    joined: bool | None = None,  # whether their letters are joined; None is by chance
 ) -> tuple[list[Ink], list[float]]:  # lines, and the share of their characters that are misread
     "Lines that are well formed, and legible."
-    samples = write_samples(model, [SENTENCE] * count, bias=bias, seed=seed, trace=True)
-    good = [replace(sample.ink, writer=str(seed + i)) for i, sample in enumerate(samples) if well_formed(model, sample)]
+    samples = write_samples(model, [SENTENCE] * count, bias=bias, seed=seed, trace=True, joined=joined)
+    fit = {i: s.ink for i, s in enumerate(samples) if well_formed(model, s) and (not joined or is_joined(s.ink))}
+    good = [replace(ink, writer=str(seed + i)) for i, ink in fit.items()]
     errors = [error_rate([reading]) for reading in read_all(good, read, "reading")]
     legible = [i for i, rate in enumerate(errors) if rate <= JOINED_ERRORS]
     print(f"{len(good)} of {count} lines are well formed, {len(legible)} of them legible")
@@ -196,26 +212,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the first line; the next take the numbers after it")
     parser.add_argument("--sheet", type=Path, help="write a picture of all hands, and of lines in them, to this file")
     parser.add_argument("--json", type=Path, help="write what was measured to this file")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="which to choose; others stay")
     options = parser.parse_args(arguments)
-    model, read = load_model(options.model), recogniser()
-    inks, errors = write_candidates(model, options.candidates, options.bias, options.seed, read)
-    chosen = choose(model, inks, errors, read)
-    if missing := [kind for kind in KINDS if kind not in chosen]:
+    warnings.simplefilter("ignore", LineTrouble)  # they are counted
+    model, read, found = load_model(options.model), recogniser(), {}
+    for joined in (True, False):
+        kinds = [kind for kind in options.kinds if is_of_joined(kind) == joined]
+        if kinds:
+            inks, errors = write_candidates(model, options.candidates, options.bias, options.seed, read, joined)
+            found |= choose(model, inks, errors, read, kinds)
+    if missing := [kind for kind in options.kinds if kind not in found]:
         raise SystemExit(f"no line is fit for {', '.join(missing)} among {options.candidates}: try more --candidates")
-    paths = save({kind: ink for kind, (ink, _) in chosen.items()}, options.out)
-    found = {}
-    for path, (ink, tried) in zip(paths, chosen.values(), strict=True):
+    hands = {kind: found[kind][0] if kind in found else load_hand(kind) for kind in KINDS}
+    paths = dict(zip(KINDS, save(hands, options.out), strict=True))
+    about = dict(command=shlex.join(sys.argv), versions=versions(), sha256=digest_of(options.model))
+    measured = json.loads(options.json.read_text())["hands"] if options.json and options.json.exists() else {}
+    for kind, (ink, tried) in found.items():
         features = {name: round(float(v), 3) for name, v in zip(HAND_FEATURES, hand_features(ink), strict=True)}
-        trials = dict(error_rate=round(tried.errors, 4), strokes=round(tried.strokes, 3))
-        found[path.stem] = dict(seed=int(ink.writer), trials=trials, features=features)
-        print(path.stem, found[path.stem])
+        trials = dict(error_rate=tried.errors, went_wrong=tried.troubled, strokes=tried.strokes)
+        trials = {name: round(value, 4) for name, value in trials.items()}
+        measured[paths[kind].stem] = about | dict(seed=int(ink.writer), trials=trials, features=features)
+        print(paths[kind].stem, trials)
     if options.json:
-        about = dict(command=shlex.join(sys.argv), versions=versions(), sha256=digest_of(options.model), hands=found)
-        options.json.write_text(json.dumps(about, indent=1) + "\n")
+        options.json.write_text(json.dumps(dict(hands=measured), indent=1) + "\n")
     if options.sheet:
-        sheet([[ink, *(s.ink for s in tried.samples[:2])] for ink, tried in chosen.values()]).quantize(COLOURS).save(
-            options.sheet, optimize=True
-        )
+        rows = [[ink, *write(model, TRIALS[:2], bias=TRIAL_BIAS, prime=ink)] for ink in hands.values()]
+        sheet(rows).quantize(COLOURS).save(options.sheet, optimize=True)
 
 
 if __name__ == "__main__":
