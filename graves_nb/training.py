@@ -34,7 +34,7 @@ from .files import replacing
 from .model import FORMAT_VERSION, Model, ModelFileError, check_network, foreign_parts, model_of, read_meta, told
 from .native import flush_denormals, keep_freed_memory
 from .noise import AdaptiveWeightNoise, CandidateDropout, SignedLines, UnitDropout, WeightNoise
-from .optim import GateMuon, GravesRMSprop, WeightAverage
+from .optim import GateMuon, GravesRMSprop, WeightAverage, by_adam
 from .softmax import bits
 from .tasks import TASK_PARTS, Task
 
@@ -83,7 +83,7 @@ class TrainConfig:
     noise_std: float = 0.075  # its standard deviation, with "adaptive" the first one (sec. 4.2)
     noise_estimate: str = "per-sequence"  # with "adaptive": squares of each sequence's gradient; "signed", unbiased, faster; "squared", of the batch's; "pathwise"
     chunk: int = 0  # of ink: keep activations of so many steps at a time, for a third more computation; 0 keeps all
-    std_learning_rate: float = 0.01  # with "adaptive", of the logarithms of the standard deviations: 100 updates move one by about 1
+    std_learning_rate: float = 0.01  # with "adaptive", of Adam on the logarithms of the standard deviations, whatever moves the weights: 100 updates move one by about 1
     dropout: float = 0.0  # share that an update does without, of what `dropout_of` says
     dropout_of: str = "units"  # "units", the same at all steps, see `UnitDropout`, or "candidates", others at each, see `CandidateDropout`
     input_noise: float = 0.0  # of ink: standard deviation of the noise on the offsets that are read, in normalised units
@@ -173,11 +173,9 @@ def make_optimizer(
     config: TrainConfig,  # says which
     network: nn.Module,  # whose weights it moves
 ) -> torch.optim.Optimizer:  # each of its groups knows its highest learning rate, "peak"
-    "The optimiser of a run; where standard deviations are learned, their logarithms have a rate of their own."
+    "The optimiser of a run; where standard deviations are learned, their logarithms move by Adam, at a rate of their own."
     if deviations := list(getattr(network, "log_std", ())):
-        optimizer = make_optimizer(config, network.network)
-        optimizer.add_param_group(dict(params=deviations, lr=config.std_learning_rate, peak=config.std_learning_rate, beta2=0.99))
-        return optimizer
+        return by_adam(make_optimizer(config, network.network), deviations, config.std_learning_rate)
     if config.optimizer == "muon":
         dtype = torch.bfloat16 if has_fast_bf16() else torch.float32  # need not be exact; never fp16, in which these products may overflow
         return GateMuon(network, config.learning_rate, config.adam_learning_rate, weight_decay=config.weight_decay, dtype=dtype)

@@ -184,11 +184,11 @@ def test_a_sheet_has_a_row_for_each_style():
 
 def test_choosing_prefers_what_is_read_and_what_stays_joined(monkeypatch):
     inks = [scribble(seed) for seed in range(12)]
-    joined = {kind for kind in KINDS if kind.startswith("joined")}
+    joined, troubled = {kind for kind in KINDS if kind.startswith("joined")}, 0.0
 
     def pretend(model, ink, read):
         k = next(i for i, other in enumerate(inks) if other is ink)
-        return Trial([sample_of([20, 20, 0, 20])._replace(ink=scribble(k))], errors=0.1 + 0.01 * k, troubled=0.0)
+        return Trial([sample_of([20, 20, 0, 20])._replace(ink=scribble(k))], errors=0.1 + 0.01 * k, troubled=troubled)
 
     monkeypatch.setattr(choose_hands, "trial", pretend)
     monkeypatch.setattr(choose_hands, "well_formed", lambda model, sample: True)
@@ -201,7 +201,10 @@ def test_choosing_prefers_what_is_read_and_what_stays_joined(monkeypatch):
         assert choose_hands.cost(kind, tried) == min(costs)
         assert (choose_hands.cost(kind, tried) > tried.errors) == (kind in joined)
     monkeypatch.setattr(choose_hands, "well_formed", lambda model, sample: False)
+    assert set(choose_hands.choose(None, inks, [0.0] * len(inks), None)) == joined  # a few of their lines may go wrong,
+    troubled = 0.2  # but not a fifth
     assert choose_hands.choose(None, inks, [0.0] * len(inks), None) == {}
+    assert list(choose_hands.choose(None, inks, [0.0] * len(inks), None, ["plain"])) == []
 
 
 def test_candidates_are_the_lines_of_their_seeds(capsys, monkeypatch):

@@ -1,10 +1,10 @@
 """Let a model write one sentence in many hands, and keep one of each kind that it can go on with: the package's hands.
 
     python tools/choose_hands.py --model unipen-synthesis --out graves_nb/styles --json docs/legibility/hands.json
-    python tools/choose_hands.py --out graves_nb/styles --json docs/legibility/hands.json --bias 1 --kinds joined joined-wide
+    python tools/choose_hands.py --out graves_nb/styles --bias 1 --kinds joined joined-wide
 
-A kind is a direction among the features of `graves_nb.style`, joined ones among those of joined lines. For each, the line
-that goes farthest in it is tried first; of the first few, the one is kept in whose hand other texts are well formed, go
+A kind is a direction among the features of `graves_nb.style`, joined ones among those of joined lines. For each, the
+line that goes farthest in it is tried first; of the first few, the one is kept in whose hand others are well formed, go
 wrong least often, and are read with the fewest errors. With --kinds the other hands stay what they are.
 """
 
@@ -38,8 +38,9 @@ FEWEST_POINTS = 2  # for which the window looks at each letter, or it was skippe
 TYPICAL = 2.5  # largest distance from the mean of any feature, in standard deviations: beyond, something went wrong
 OWN_ERRORS = 0.08  # most of a line's characters that may be misread
 JOINED_ERRORS = 1.0  # of a joined hand's: the recogniser misreads those, people less so
-TRIES = 8  # lines of a kind that are tried
-AGAIN = 5  # how often each trial is written besides, to see how many go wrong
+JOINED_TROUBLED = 0.1  # most lines in a joined hand that may go wrong; in others none of the first few
+TRIES = 12  # lines of a kind that are tried
+AGAIN = 2  # how often each trial is written besides, to see how many go wrong
 JOINING = 1.0  # errors a character that a stroke a letter is worth, in a joined hand
 APART = 1.5  # least distance of two hands, in standard deviations
 KINDS: dict[str, Mapping[str, float]] = {  # in standard deviations of the candidates' features
@@ -135,6 +136,17 @@ def is_of_joined(
     return kind.startswith("joined")
 
 
+def is_fine(
+    model: InkModel,
+    kind: str,
+    tried: Trial,
+) -> bool:
+    "Whether a model can go on with a hand."
+    if is_of_joined(kind):
+        return tried.troubled <= JOINED_TROUBLED
+    return all(well_formed(model, s) for s in tried.samples)
+
+
 def choose(
     model: InkModel,
     inks: Sequence[Ink],  # candidates
@@ -150,7 +162,7 @@ def choose(
         usable = (i for i in candidates_of(rows, KINDS[kind], taken) if inside[i] and errors[i] <= most)
         tries = list(islice(usable, TRIES))
         tried |= {i: trial(model, inks[i], read) for i in tries if i not in tried}
-        fine = [i for i in tries if all(well_formed(model, s) for s in tried[i].samples)]
+        fine = [i for i in tries if is_fine(model, kind, tried[i])]
         if fine:
             best = min(fine, key=lambda i: (cost(kind, tried[i]), i))
             chosen[kind], taken = (inks[best], tried[best]), [*taken, best]
