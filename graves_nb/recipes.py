@@ -7,6 +7,7 @@ __all__ = ['find_recipe', 'prepare', 'read_results', 'measured', 'describe', 'da
 
 # %% ../nbs/49_recipes.ipynb #51-002
 import json
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from importlib.resources import files
@@ -80,6 +81,8 @@ def prepare(
     "The trainer of a recipe: data opened, model made, or taken from where it stands."
     own = model_to_resume(recipe, Path(out)) if resume else None
     older = load_model(recipe.init_from) if recipe.init_from and not resume else None
+    if recipe.after and older is None and not resume:
+        warnings.warn(f"{recipe.name} is to go on from a run of {recipe.after}, and begins with random weights: set init_from", stacklevel=2)
     collection = recipe.data.open(data, symbols_of(own or older if recipe.data.kind == "text" else own) or recipe.alphabet)
     model = recipe.data.model(recipe, collection, older) if own is None else own
     trainer = Trainer(model, recipe.data.task(recipe, collection), out, recipe.train, report)
@@ -112,7 +115,8 @@ def describe(
     for r in measured(recipe.name):
         seen = f"{r['info'].get('points', 0) / 1e6:.1f}M {data.unit}"
         figures.append(f"here, {r['data']} {r['split']}, {seen}: {data.score(r)}")
-    return "\n    ".join([f"{recipe.name}: {recipe.about}", *(figures or ["here: not run yet"])])
+    begins = f"; set init_from to a run of {recipe.after}" if recipe.after else ""
+    return "\n    ".join([f"{recipe.name}: {recipe.about}{begins}", *(figures or ["here: not run yet"])])
 
 
 def data_of(

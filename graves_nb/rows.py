@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PAPER_TRAINING', 'PAPER_ROWS', 'SHIPPED', 'OWN_HAND', 'PAPER_TEXT', 'LAPTOP_TEXT', 'BEYOND_TEXT', 'SHIPPED_TEXT',
-           'ANY_TEXT', 'BEYOND_INK', 'BEYOND', 'MEANS', 'INK_RECIPES', 'TEXT_RECIPES', 'RECIPES', 'faster', 'beyond',
-           'faster_text', 'MeanRow']
+           'ANY_TEXT', 'BEYOND_INK', 'BEYOND', 'MEANS', 'INK_RECIPES', 'TEXT_RECIPES', 'RECIPES', 'faster', 'as_fast',
+           'beyond', 'faster_text', 'MeanRow']
 
 # %% ../nbs/48_rows.ipynb #1d0532c8
 from dataclasses import replace
@@ -48,10 +48,11 @@ PAPER_ROWS = [
     ),
     Recipe(
         "prediction-3x400-adaptive",
-        "the same with adaptive weight noise; set init_from to a run of prediction-3x400",
+        "the same with adaptive weight noise",
         PredictionConfig(),
         replace(PAPER_TRAINING, noise="adaptive"),
         Reported("table 3, 3 layers, adaptive", -1057.7, 0.41),
+        after="prediction-3x400",
     ),
     Recipe(
         "synthesis",
@@ -63,10 +64,11 @@ PAPER_ROWS = [
     ),
     Recipe(
         "synthesis-adaptive",
-        "the same with adaptive weight noise; set init_from to a run of synthesis",
+        "the same with adaptive weight noise",
         SynthesisConfig(),
         replace(PAPER_TRAINING, noise="adaptive"),
         Reported("table 4, adaptive", -1128.2, 0.23),
+        after="synthesis",
         alphabet=PAPER_ALPHABET,
     ),
 ]
@@ -77,10 +79,15 @@ def faster(
 ) -> Recipe:
     "The same row for a laptop."
     train = TrainConfig(points=33_000_000, decay_fraction=0.7, vary=0.1, noise=recipe.train.noise, noise_estimate="signed")
-    name, about = f"{recipe.name}-fast", f"{recipe.about.split(';')[0]}; faster"
-    init_from = f"; set init_from to a run of {recipe.name.removesuffix('-adaptive')}-fast"
-    about += init_from if recipe.train.noise == "adaptive" else ""
-    return replace(recipe, name=name, about=about, train=train, data=replace(recipe.data, max_points=1100))
+    return replace(as_fast(recipe), train=train, data=replace(recipe.data, max_points=1100))
+
+
+def as_fast(
+    recipe: Recipe,  # with the paper's settings
+) -> Recipe:
+    "The same row by the name of its faster one."
+    after = recipe.after and f"{recipe.after}-fast"
+    return replace(recipe, name=f"{recipe.name}-fast", about=f"{recipe.about}; faster", after=after)
 
 
 def beyond(
@@ -95,9 +102,9 @@ def beyond(
     fast, label = faster(recipe), recipe.reported.row.removesuffix(", none")
     train = replace(fast.train, points=points, average=0.998, validate_points=2_000_000, **settings)
     besides = " and dropout" * (train.dropout > 0) + " and weight decay" * (train.weight_decay > 0)
-    about = f"{recipe.about}; on with the mean of the weights{besides}; set init_from to a run of {recipe.name}-{after}"
+    about, after = f"{recipe.about}; on with the mean of the weights{besides}", f"{recipe.name}-{after}"
     data = replace(fast.data, max_points=max_points or fast.data.max_points)
-    return replace(fast, name=f"{recipe.name}-{how}", about=about, train=train, data=data, reported=Reported(f"{label}, {how}"))
+    return replace(fast, name=f"{recipe.name}-{how}", about=about, train=train, data=data, after=after, reported=Reported(f"{label}, {how}"))
 
 # %% ../nbs/48_rows.ipynb #51-010
 SHIPPED = [
@@ -180,18 +187,20 @@ PAPER_TEXT = [
     ),
     Recipe(
         "penn-char-noise",
-        "the same with weight noise; set init_from to a run of penn-char",
+        "the same with weight noise",
         _char,
         sgd(25, PENN_CHARACTERS, 0.99, "fixed"),
         Reported("table 1, char, weight noise", bpc=(1.27, 1.24), perplexity=(140, 124), errors=(27.4, 26.9)),
+        after="penn-char",
         data=TextData("penn-char"),
     ),
     Recipe(
         "penn-char-adaptive",
-        "the same with adaptive weight noise; set init_from to a run of penn-char-noise",
+        "the same with adaptive weight noise",
         _char,
         sgd(26, PENN_CHARACTERS, 0.99, "adaptive"),
         Reported("table 1, char, adaptive", bpc=(1.26, 1.24), perplexity=(133, 122), errors=(27.4, 26.9)),
+        after="penn-char-noise",
         data=TextData("penn-char"),
     ),
     Recipe(
@@ -204,10 +213,11 @@ PAPER_TEXT = [
     ),
     Recipe(
         "penn-word-noise",
-        "the same with weight noise; set init_from to a run of penn-word",
+        "the same with weight noise",
         _word,
         sgd(14, PENN_WORDS, 0.99, "fixed"),
         Reported("table 1, word, weight noise", bpc=(1.25, 1.23), perplexity=(126, 117), errors=(76.9, 76.2)),
+        after="penn-word",
         data=TextData("penn-word"),
     ),
     Recipe(
@@ -241,10 +251,7 @@ def faster_text(
 ) -> Recipe:
     "The same row for a laptop."
     train = replace(LAPTOP_TEXT[recipe.name], noise=recipe.train.noise, noise_estimate="signed")
-    about = recipe.about.replace("penn-char-noise", "penn-char-noise-fast") if "adaptive" in recipe.name else recipe.about
-    before = {"penn-char-noise": "penn-char", "penn-word-noise": "penn-word"}.get(recipe.name)
-    about = about.replace(f"run of {before}", f"run of {before}-fast") if before else about
-    return replace(recipe, name=f"{recipe.name}-fast", about=f"{about}; faster", train=train)
+    return replace(as_fast(recipe), train=train)
 
 
 _less_of_each = dict(noise="fixed", noise_std=0.01, noise_estimate="signed", dropout=0.15, dropout_of="candidates")
@@ -253,7 +260,8 @@ BEYOND_TEXT = [
     replace(
         faster_text(PAPER_TEXT[1]),
         name="penn-char-noise-dropout",
-        about="on with weight noise and dropout of candidates; set init_from to a run of penn-char-noise-fast",
+        about="on with weight noise and dropout of candidates",
+        after="penn-char-noise-fast",
         train=TrainConfig(points=80_000_000, **_slower, **_less_of_each, **_by_character),
         reported=Reported("table 1, char, weight noise and dropout"),
     )

@@ -340,7 +340,9 @@ class TextData:
         each = r.get("bits_per_symbol", r["bpc"])
         bits = f"{r['bpc']:.3f} BPC" if each == r["bpc"] else by_the_word(each, r["bpc"])
         how = "at rest" if not r["dynamic"] else "dynamic" if r["dynamic"]["method"] == "sgd" else f"dynamic by {r['dynamic']['method']}"
-        return f"{how}, {bits}, perplexity {r['perplexity']:.0f}, {100 * r['error_rate']:.1f} % errors"
+        exact = None if "Penn" in r.get("data", "") else r.get("word_perplexity")  # of the Penn Treebank by the paper's 5.6 characters
+        words = f"perplexity {r['perplexity']:.0f}" if exact is None else f"word perplexity {exact:,.0f}"
+        return f"{how}, {bits}, {words}, {100 * r['error_rate']:.1f} % errors"
 
 # %% ../nbs/47_settings.ipynb #0c82c174
 def by_the_word(
@@ -373,6 +375,7 @@ class Recipe:
     train: TrainConfig  # how it is trained
     reported: Reported | None = None  # the paper's figures
     init_from: str = ""  # a model, a model file or a run's folder whose weights to begin with; none if empty
+    after: str = ""  # the recipe whose run it is to begin with, by `init_from`; any or none if empty
     alphabet: Alphabet | Vocabulary | None = None  # its characters; of text its symbols, None where the data say which there are
     data: InkData | TextData = InkData()  # what it is trained on
 
@@ -381,7 +384,7 @@ class Recipe:
 
 # %% ../nbs/47_settings.ipynb #487f88e8
 PARTS = ("train", "network", "data")  # fields of a recipe that hold settings of their own
-FIXED = ("name", "about", "reported")  # what no setting changes
+FIXED = ("name", "about", "reported", "after")  # what no setting changes
 ALPHABETS = {"ascii": ASCII, "latin": LATIN, "paper": PAPER_ALPHABET}  # by name; others are told by their characters
 
 

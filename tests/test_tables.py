@@ -1,6 +1,8 @@
 """Tables: what may stand beside the paper's figures, rows in order from the row before, nothing run twice."""
 
 import json
+import warnings
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,14 +13,12 @@ from graves_nb.cli import app
 from graves_nb.collections import Collection
 from graves_nb.model import mean_model
 from graves_nb.pretrained import load_model
-from graves_nb.recipes import read_results
+from graves_nb.recipes import describe, find_recipe, prepare, read_results
 from graves_nb.rows import BEYOND, BEYOND_INK, BEYOND_TEXT, MEANS, RECIPES, MeanRow
-from graves_nb.settings import Reported
+from graves_nb.settings import Reported, configure
 from graves_nb.tables import (
-    BEFORE,
     PAPER_DATA,
     TABLES,
-    begun_with,
     data_verdict,
     quick_name,
     result_faults,
@@ -73,9 +73,13 @@ def test_every_row_of_the_paper_is_in_a_table_after_the_row_that_it_begins_with(
     assert len(names) == len(set(names)) == 11 + len(BEYOND) + len(MEANS) and all(
         quick_name(row) in RECIPES for row in trained
     )
-    assert all(names.index(before) < names.index(name) for name, before in BEFORE.items())
+    assert all(names.index(row.after) < names.index(row.name) for row in trained if row.after and row not in BEYOND)
+    quick = [quick_name(row) for row in trained]
+    after = {name: find_recipe(name).after for name in quick if find_recipe(name).after}
+    assert all(quick.index(before) < quick.index(name) for name, before in after.items())
     noisy = {row.name for row in trained if row.train.noise != "none"}
-    assert noisy | {row.name for row in BEYOND} == set(BEFORE)
+    assert noisy | {row.name for row in BEYOND} == {row.name for row in trained if row.after}
+    assert set(after) == {quick_name(row) for row in trained if row.after}
 
 
 def test_rows_that_are_not_in_the_paper_say_so(tmp_path):
@@ -111,12 +115,23 @@ def test_rows_that_are_not_in_the_paper_say_so(tmp_path):
 
 
 def test_a_row_begins_with_the_run_that_is_made_before_it():
-    assert (
-        begun_with("synthesis", paper=True) == "synthesis" and begun_with("synthesis", paper=False) == "synthesis-fast"
-    )
-    assert begun_with("synthesis-longer", paper=False) == "synthesis-longer"
+    assert find_recipe("synthesis-adaptive").after == "synthesis"
+    assert find_recipe("synthesis-adaptive-fast").after == "synthesis-fast" == find_recipe("synthesis-longer").after
+    assert find_recipe("synthesis-decay").after == "synthesis-longer"
     for row in BEYOND:
-        assert row.about.endswith(f"set init_from to a run of {begun_with(BEFORE[row.name], paper=False)}")
+        assert f"set init_from to a run of {row.after}" in describe(row) and row.after in RECIPES
+
+
+def test_a_row_that_begins_with_random_weights_though_it_goes_on_says_so(penn, tmp_path):
+    recipe = replace(configure(find_recipe("penn-word-noise-fast"), SMALL), init_from="")
+    with pytest.warns(
+        UserWarning, match="penn-word-noise-fast is to go on from a run of penn-word-fast, and begins with"
+    ):
+        prepare(recipe, penn, tmp_path / "run", report=quiet)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        prepare(configure(find_recipe("penn-word-fast"), SMALL), penn, tmp_path / "first", report=quiet).fit(minutes=0)
+        prepare(replace(recipe, init_from=str(tmp_path / "first")), penn, tmp_path / "second", report=quiet)
 
 
 def test_data_that_are_the_papers_are_told_from_others():
