@@ -15,6 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from .ink import OffsetScaler
+
 # %% ../nbs/18_collections.ipynb #aece9f69
 class Collection:
     "What every collection can be asked; a class that leaves one of these out has it as it is here."
@@ -41,6 +43,10 @@ class Collection:
     def pace(self) -> float:
         "Mean number of points per character in the lines that are trained on; NaN where none has a text."
         return pace_of(self.split(self.train_split))
+
+    def units(self) -> OffsetScaler | None:
+        "The scale in which figures of ink are told, so that they can be compared; None is that of whichever model is judged."
+        return None
 
     def summary(self) -> list[str]:
         "The report as lines of text."

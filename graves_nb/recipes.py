@@ -171,7 +171,7 @@ def scored(
     if dynamic:
         squares = training_squares(model, collection) if method == "rms" else None
         learning = Dynamic(method, best_rate(model, collection, split, squares=squares) if rate is None else rate)
-    units = collection.units() if data.kind == "ink" and hasattr(collection, "units") else None
+    units = collection.units() if data.kind == "ink" else None
     scores = evaluate(model, sequences, dynamic=learning, squares=squares, end=getattr(collection, "end", None), units=units).to_dict()
     about = dict(recipe=model.info.get("recipe", "none"), data=collection.name, split=split)
     about |= dict(dynamic=learning and asdict(learning)) if data.kind == "text" else {}
