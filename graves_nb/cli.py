@@ -62,11 +62,9 @@ KINDS = (*PICTURES, "inkml")
 
 def picture_of(height=None, pen=None, margin=None, paper=None, unit=None, colour=None, background=None, plot=None):
     "The `Picture` that options describe; None is what is usual."
-    from graves_nb.pictures import PAPERS, Picture
+    from graves_nb.pictures import Picture, paper_size
 
-    papers = {name.lower(): size for name, size in PAPERS.items()}
-    if paper is not None and paper.lower() not in papers:
-        raise ValueError(f"no paper is called {paper!r}: there are {', '.join(PAPERS)}")
+    sheet = None if paper is None else paper_size(paper)
     if paper is not None and unit == "px":
         raise ValueError(f"--paper {paper} is measured in millimetres: leave --unit px away")
     if plot and (unit == "px" or background not in (None, "none")):
@@ -74,7 +72,7 @@ def picture_of(height=None, pen=None, margin=None, paper=None, unit=None, colour
     in_mm = unit == "mm" or paper is not None or plot
     background = "none" if plot else background
     usual = dict(unit="mm", height=HEIGHT_MM) if in_mm else {}
-    usual |= dict(sheet=papers[paper.lower()], margin=MARGIN_MM) if paper is not None else {}
+    usual |= dict(sheet=sheet, margin=MARGIN_MM) if sheet is not None else {}
     given = dict(height=height, pen=pen, margin=margin, unit=unit, colour=colour, background=background, plot=plot)
     chosen = usual | {name: value for name, value in given.items() if value is not None}
     if str(chosen.get("background", "")).lower() == "none":
@@ -185,7 +183,7 @@ def tell(line: str) -> None:
 def write(
     text: Annotated[str | None, typer.Argument(help="what to write; - reads it from standard input")] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="file: .svg, .png, .pdf or .inkml, or - for standard output; with --from a folder")] = ...,
-    bias: Annotated[float, typer.Option(help="0 as varied as real handwriting, larger is neater")] = 0.5,
+    bias: Annotated[float | None, typer.Option(help="0 as varied as real handwriting, larger is neater [0.5; 1 for a --page on --paper]")] = None,
     seed: Annotated[int, typer.Option(help="same seed, same line")] = 0,
     count: Annotated[int, typer.Option(min=1, max=1_000_000, help="how many versions, of consecutive seeds")] = 1,
     model: Annotated[str, typer.Option(help=MODEL)] = "unipen-synthesis",
@@ -212,7 +210,7 @@ def write(
     height: Annotated[float | None, typer.Option(help="of a line in the picture [120 px, 8 mm; 7 mm of a --page on --paper]")] = None,
     pen: Annotated[float | None, typer.Option(help="width of the pen [0.022 of the height; 0.042 for a letter on paper]")] = None,
     margin: Annotated[float | None, typer.Option(help="around the ink [0.12 of the height; 15 mm on paper, 18 to 22 for a letter]")] = None,
-    paper: Annotated[str | None, typer.Option(help="set on a sheet: A3, A4, A5, A6 or letter, in mm")] = None,
+    paper: Annotated[str | None, typer.Option(help="set on a sheet: A3 to A6, letter, legal, or its sides in mm as 100x150; A5-landscape lies on its side")] = None,
     unit: Annotated[str | None, typer.Option(help="of these lengths: px or mm")] = None,
     colour: Annotated[str | None, typer.Option(help="of the ink: #rrggbb or a name")] = None,
     background: Annotated[str | None, typer.Option(help="of the paper: #rrggbb, a name or none")] = None,
@@ -231,10 +229,11 @@ def write(
     options = dict(height=height, pen=pen, margin=margin, paper=paper, unit=unit, colour=colour, background=background, plot=plot)
     kind = format_of(output, kind) if lines is None else format_of_folder(output, kind or ("svg" if plot else None))
     check_ink_options(kind, options)
-    picture, bias, table = picture_of(**options), as_number("bias", bias, 0, NEATEST), {} if exact else FOLDINGS
+    picture, table = picture_of(**options), {} if exact else FOLDINGS
     check_source(lines)
     text, shard, seed = check_text(text), shard_of(shard), as_seed(seed, count)
     sheet = sheet_of(page, width, options, dict(justify=justify, indent=indent, jitter=jitter, ruled=ruled), sheets)
+    bias = as_number("bias", (0.5 if sheet is None else 1.0) if bias is None else bias, 0, NEATEST)
     writer = load_writer(model)
     how = How(bias, hand_of(writer, prime, prime_text, style), stop, retry, straight, reprime, joined, best_of)
     if lines is not None:
@@ -254,7 +253,7 @@ def write(
 def sheet_of(page: bool, width: int | None, options: dict, given: dict, sheets: int):
     "The paper of a letter; None where lines are told by their characters, or there is none."
     from graves_nb.letter import Sheet
-    from graves_nb.pictures import PAPERS
+    from graves_nb.pictures import paper_size
 
     if not (page and options["paper"] and width is None):
         usual = dict(justify=False, indent=0.0, jitter=0.3, ruled=False)
@@ -262,8 +261,7 @@ def sheet_of(page: bool, width: int | None, options: dict, given: dict, sheets: 
             raise ValueError(f"{', '.join(wrong)}: of a letter on paper, which takes --page and --paper, and no --width")
         return None
     margins = {} if options["margin"] is None else dict(margins=(options["margin"],) * 4)
-    size = next(size for name, size in PAPERS.items() if name.lower() == options["paper"].lower())
-    return Sheet(size, **margins, **({} if options["height"] is None else dict(height=options["height"])), **given)
+    return Sheet(paper_size(options["paper"]), **margins, **({} if options["height"] is None else dict(height=options["height"])), **given)
 
 
 def write_letters(model, text: str, sheet, how, picture, files) -> None:

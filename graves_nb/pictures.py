@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['INK_COLOUR', 'PAPER_COLOUR', 'RULE_COLOUR', 'RULE_WIDTH', 'PAPERS', 'MARGIN', 'LARGEST', 'BROAD', 'AHEAD', 'INKSCAPE',
-           'Picture', 'as_colour', 'Placed', 'place', 'path_of', 'svg_of', 'pixel_size', 'image_of', 'png_of', 'pdf_of',
-           'pages_pdf_of', 'travel', 'least_travel', 'plot_of', 'layer_of']
+           'paper_size', 'Picture', 'as_colour', 'Placed', 'place', 'path_of', 'svg_of', 'pixel_size', 'image_of',
+           'png_of', 'pdf_of', 'pages_pdf_of', 'travel', 'least_travel', 'plot_of', 'layer_of']
 
 # %% ../nbs/02_pictures.ipynb #c8fcf673
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +26,19 @@ from .inkml import xml_text
 INK_COLOUR = "#1b1f3b"
 PAPER_COLOUR = "#ffffff"
 RULE_COLOUR, RULE_WIDTH = "#b9c5dd", 0.2  # of the lines of ruled paper; mm
-PAPERS = {"A3": (297, 420), "A4": (210, 297), "A5": (148, 210), "A6": (105, 148), "letter": (215.9, 279.4)}  # mm
+PAPERS = {"A3": (297, 420), "A4": (210, 297), "A5": (148, 210), "A6": (105, 148), "letter": (215.9, 279.4), "legal": (215.9, 355.6)}  # mm
+
+
+def paper_size(
+    name: str,  # one of `PAPERS`, or its sides in millimetres as 100x150; with "-landscape" it lies on its side
+) -> tuple[float, float]:  # mm
+    "Width and height of a sheet of paper."
+    upright, side = re.fullmatch(r"(.*?)([\s-]+landscape)?", name.strip().lower()).groups()
+    sides = re.fullmatch(r"(\d+\.?\d*)\s*(?:mm)?\s*[x\u00d7]\s*(\d+\.?\d*)\s*(?:mm)?", upright)
+    size = tuple(map(float, sides.groups())) if sides else {known.lower(): size for known, size in PAPERS.items()}.get(upright)
+    if size is None or not min(size) > 0:
+        raise ValueError(f"no paper is called {name!r}: there are {', '.join(PAPERS)}, two sides in millimetres as 100x150, and each with -landscape")
+    return size[::-1] if side else size
 
 # %% ../nbs/02_pictures.ipynb #4ad93a38
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from test_iamondb import Folder
 
 from graves_nb.corpus import ALL_BYTES
 from graves_nb.ink import Ink
+from graves_nb.letter import Sheet, write_letter
 from graves_nb.model import TextModel
 from graves_nb.page import write_page
 from graves_nb.prediction import PredictionConfig, PredictionNetwork
@@ -285,6 +286,18 @@ def test_a_file_of_lines_may_have_some_that_nobody_sees(tmp_path):
     done = graves("write", "--from", lines, "-o", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["000001.inkml", "000004.inkml"]
+
+
+def test_a_letter_of_the_command_is_that_of_the_library(tmp_path):
+    text, file = "one\n\ntwo words and more of them\nthree", tmp_path / "letter.svg"
+    words = ("write", text, "--page", "--paper", "120x90-landscape", "--margin", 10, "--hand", "plain", "--seed", 7)
+    done = graves(*words, "-o", file)
+    assert done.returncode == 0, done.stderr
+    sheet = Sheet((90, 120), (10,) * 4)
+    (page,) = write_letter(load_model(), text, sheet, seed=7, hand="plain")
+    assert file.read_text() == page.to_svg(sheet.picture()) and 'width="90mm" height="120mm"' in file.read_text()
+    assert graves(*words, "--bias", 0.5, "-o", tmp_path / "other.svg").returncode == 0
+    assert file.read_text() != (tmp_path / "other.svg").read_text()
 
 
 def test_a_page_of_the_command_is_that_of_the_library(tmp_path):

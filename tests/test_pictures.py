@@ -14,7 +14,7 @@ from PIL import Image
 
 from graves_nb.ink import Ink, animated_svg
 from graves_nb.page import stack_lines
-from graves_nb.pictures import LARGEST, PAPERS, Picture, place
+from graves_nb.pictures import LARGEST, PAPERS, Picture, paper_size, place
 
 coordinates = st.floats(-1e4, 1e4, width=32)
 strokes = st.lists(st.lists(st.tuples(coordinates, coordinates), min_size=1, max_size=12), min_size=1, max_size=6)
@@ -46,6 +46,30 @@ def scale_of(ink, **picture):
 
 
 # ---------------------------------------------------------------- sizes
+sides = st.floats(1, 3000).map(lambda side: round(side, 1))
+
+
+@given(sides, sides, st.sampled_from(["x", " x ", "\u00d7", "mm x "]), st.sampled_from(["", "mm", " mm"]))
+def test_paper_is_told_by_its_sides(width, height, between, after):
+    assert paper_size(f"{width}{between}{height}{after}") == (width, height)
+    assert paper_size(f"{width}{between}{height}{after} landscape") == (height, width)
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_paper_is_told_by_its_name(name):
+    width, height = PAPERS[name]
+    assert paper_size(name) == paper_size(name.upper()) == paper_size(f" {name.lower()} ") == (width, height)
+    assert paper_size(f"{name}-landscape") == paper_size(f"{name} Landscape") == (height, width)
+
+
+@pytest.mark.parametrize("name", ["", "B5", "A4x", "100", "100x", "x100", "0x10", "-5x10", "landscape", "A4landscape"])
+def test_other_paper_is_refused(name):
+    with pytest.raises(
+        ValueError, match="there are A3, .*two sides in millimetres as 100x150, and each with -landscape"
+    ):
+        paper_size(name)
+
+
 def test_letters_are_as_large_on_a_page_as_on_a_line():
     line = scale_of(line_of("a page of lines"))
     for rows in (2, 5, 40):
