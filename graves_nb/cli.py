@@ -199,6 +199,7 @@ def write(
     sheets: Annotated[int, typer.Option(min=1, max=1000, help="of a --page on --paper: how many there are")] = 1,
     lines: Annotated[Path | None, typer.Option("--from", help="instead of a text: a file, or -, each of whose lines is written")] = None,
     shard: Annotated[str | None, typer.Option(help="of --from: 3/16 writes the third of sixteen parts")] = None,
+    skip: Annotated[bool, typer.Option("--skip", help="of --from: tell of a line that cannot be written, and go on with the others")] = False,
     kind: Annotated[str | None, typer.Option("--format", help="svg, png, pdf or inkml: of standard output (svg) or of the files of --from (inkml)")] = None,
     exact: Annotated[bool, typer.Option("--exact", help="refuse what the model cannot write, such as curly quotes, instead of replacing it")] = False,
     stop: Annotated[str, typer.Option(help="where a line ends: finish, with its last letter, or paper, as in the paper")] = "finish",
@@ -222,7 +223,7 @@ def write(
     from graves_nb.sampling import STOPS
     from graves_nb.texts import FOLDINGS
 
-    check_write(text, lines, page, width, shard, prime, prime_text, style)
+    check_write(text, lines, page, width, (shard, skip), (prime, prime_text, style))
     check_reprime(reprime, prime or style or (page and paper))
     if stop not in STOPS:
         raise ValueError(f"--stop is {' or '.join(STOPS)}, got {stop!r}")
@@ -237,7 +238,7 @@ def write(
     writer = load_writer(model)
     how = How(bias, hand_of(writer, prime, prime_text, style), stop, retry, straight, reprime, joined, best_of)
     if lines is not None:
-        write_lines(writer, lines, Plan(output, kind, count, seed, shard, table, picture), how)
+        write_lines(writer, lines, Plan(output, kind, count, seed, shard, table, picture, skip), how)
     elif sheet is not None:
         check_count(output, count)
         text = "\n".join(text_of(writer, text, table, True, 10**9, count, seed))
@@ -298,16 +299,17 @@ def save_pages(pages: list, path: Path, kind: str, picture) -> None:
         save_ink(page, numbered(path, i, len(pages)), kind, picture)
 
 # %% ../nbs/71_cli.ipynb #4dc33075
-def check_write(text, lines, page, width, shard, prime, prime_text, style) -> None:
+def check_write(text, lines, page, width, parts, hand) -> None:
     "A ValueError where options of `graves write` contradict each other."
+    (shard, skip), (prime, prime_text, style) = parts, hand
     if width is not None and not page:
         raise ValueError("--width breaks the lines of a page: add --page")
     if (text is None) == (lines is None):
         raise ValueError("say what to write: either a text, or a file of lines with --from")
     if page and lines is not None:
         raise ValueError("--page sets one text on a page, --from writes each line by itself: for a page of a file, graves write - --page < FILE")
-    if shard is not None and lines is None:
-        raise ValueError("--shard is a part of the lines of --from")
+    if lines is None and (shard is not None or skip):
+        raise ValueError("--skip leaves lines of --from out" if skip else "--shard is a part of the lines of --from")
     if prime is not None and style is not None:
         raise ValueError("a style is a prime: give one of the two")
     if prime_text is not None and prime is None:
@@ -465,7 +467,8 @@ def write_lines(model, source: Path, plan, how) -> None:
     done = write_folder(model, source, plan, how, lambda line: tell(f"warning: {line}"))
     tell(note_of(done.replaced, "--exact refuses them instead"))
     tell(f"warning: {done.failed} of them failed; --retry 9 tries others" if done.failed else "")
-    typer.echo(f"{plan.folder}: {done.written} lines written" + (f", {done.kept} there already" if done.kept else ""))
+    others = f", {done.kept} there already" * (done.kept > 0) + f", {done.skipped} left out" * (done.skipped > 0)
+    typer.echo(f"{plan.folder}: {done.written} lines written{others}")
 
 # %% ../nbs/71_cli.ipynb #b2cec616
 @app.command()

@@ -103,6 +103,7 @@ class Plan:
     shard: tuple[int, int] = (1, 1)  # the third of sixteen parts: (3, 16)
     table: Mapping[str, str] | None = None  # what may be written for what; None is `FOLDINGS`, an empty one replaces nothing
     picture: Picture = Picture()  # what pictures look like
+    skip: bool = False  # whether a line that cannot be written is told and left out; else it ends the run
 
 # %% ../nbs/74_folders.ipynb #b352fed5
 class Piece(NamedTuple):
@@ -118,19 +119,22 @@ def name_of(plan: Plan, number: int, i: int) -> Path:
     return plan.folder / (f"{number:06}.{plan.kind}" if plan.count == 1 else f"{number:06}-{i + 1}.{plan.kind}")
 
 
-def jobs_of(model: InkModel, source, plan: Plan, replaced: Counter) -> Iterator[Piece]:
-    "The files of this shard, one by one, as the text is read; `replaced` counts what is folded."
+def jobs_of(model: InkModel, source, plan: Plan, replaced: Counter, leave_out: Callable[[str], None]) -> Iterator[Piece]:
+    "The files of this shard, one by one, as the text is read; `replaced` counts what is folded, and `leave_out` is told of lines that are left out."
     name, known = name_of_source(source), symbols_of(model)
     table, (part, parts) = FOLDINGS if plan.table is None else plan.table, plan.shard
     for number, line in read_lines(source):
         versions = [i for i in range(plan.count) if ((number - 1) * plan.count + i) % parts == part - 1]
         if is_blank(line) or not versions:
             continue
+        first = as_seed(plan.seed + (number - 1) * plan.count, plan.count)
         try:
             folded = foldable(line, number, known, table)
-            first = as_seed(plan.seed + (number - 1) * plan.count, plan.count)
         except ValueError as error:
-            raise ValueError(f"{name}, line {number}: {error}") from None
+            if not plan.skip:
+                raise ValueError(f"{name}, line {number}: {error} (--skip leaves such lines out)") from None
+            leave_out(f"{name}, line {number}, is left out: {error}")
+            continue
         replaced.update({(r.character, r.written): r.times for r in folded.replaced})
         yield from (Piece(name_of(plan, number, i), folded.text, first + i) for i in versions)
 
@@ -208,6 +212,7 @@ class Done(NamedTuple):
     kept: int  # files that were there already, made in the same way
     failed: int  # of those written: lines that did not come to their end
     replaced: Counter  # (character, what was written for it): how often
+    skipped: int = 0  # lines that were left out, since they cannot be written
 
 
 def write_folder(
@@ -215,7 +220,7 @@ def write_folder(
     source,  # a file, - for standard input, or a stream of bytes: a line each, blank ones left out; read once
     plan: Plan,  # where to, how often, which part
     how: How = How(),  # bias, hand and so on
-    warn: Callable[[str], None] = print,  # is told of lines that failed
+    warn: Callable[[str], None] = print,  # is told of lines that failed, and of those that are left out
 ) -> Done:
     "Write every line of a text to a file of its own, but for those that are there already."
     counted, replaced, weights = Counter(), Counter(), model_mark(model)
@@ -223,7 +228,11 @@ def write_folder(
     def mark(job):
         return mark_of(job, weights, plan, how)
 
-    due = kept_or_due(jobs_of(model, source, plan, replaced), mark, counted)
+    def leave_out(said):
+        counted["skipped"] += 1
+        warn(said)
+
+    due = kept_or_due(jobs_of(model, source, plan, replaced, leave_out), mark, counted)
     with tqdm(unit=" lines", delay=2, leave=False, disable=None) as bar:
         for job, ink, trouble in written(model, due, how):
             plan.folder.mkdir(exist_ok=True)
@@ -234,5 +243,6 @@ def write_folder(
                 warn(f"{job.path}: {trouble}")
             bar.update()
     if not counted["written"] + counted["kept"] and plan.shard[1] == 1:
-        raise ValueError(f"{name_of_source(source)} has no line to write: all of them are blank")
-    return Done(counted["written"], counted["kept"], counted["failed"], replaced)
+        why = "none can be written" if counted["skipped"] else "all of them are blank"
+        raise ValueError(f"{name_of_source(source)} has no line to write: {why}")
+    return Done(counted["written"], counted["kept"], counted["failed"], replaced, counted["skipped"])

@@ -280,6 +280,24 @@ def test_options_that_would_do_nothing_are_refused(tmp_path, monkeypatch, words,
     assert done.returncode == 1 and said in told(done) and [path.name for path in tmp_path.iterdir()] == ["text"]
 
 
+def test_lines_that_cannot_be_written_are_told_and_left_out_where_that_is_asked(tmp_path):
+    lines, words = tmp_path / "lines.txt", ("write", "--from", "lines.txt", "-o", "ink", "--skip")
+    lines.write_text(f"one\n\u4e2d\u6587\ntwo\n{'a' * 5001}\nthree\n")
+    done = graves(*words, cwd=tmp_path)
+    assert done.returncode == 0 and "3 lines written, 2 left out" in done.stdout
+    assert (
+        "lines.txt, line 2, is left out: cannot write" in done.stderr
+        and "line 4, is left out: a line of 5,001" in done.stderr
+    )
+    names = ["000001.inkml", "000003.inkml", "000005.inkml"]
+    assert sorted(path.name for path in (tmp_path / "ink").iterdir()) == names
+    again = graves(*words, cwd=tmp_path)
+    assert "0 lines written, 3 there already, 2 left out" in again.stdout
+    lines.write_text("\u4e2d\n\n")
+    assert "has no line to write: none can be written" in told(graves(*words, cwd=tmp_path))
+    assert "--skip leaves lines of --from out" in told(graves("write", "hi", "-o", "x.svg", "--skip", cwd=tmp_path))
+
+
 def test_a_file_of_lines_may_have_some_that_nobody_sees(tmp_path):
     lines = tmp_path / "lines"
     lines.write_text("one\n\u200b\n\u2060 \u00a0\ntwo\n")
