@@ -294,7 +294,7 @@ def test_lines_that_cannot_be_written_are_told_and_left_out_where_that_is_asked(
     again = graves(*words, cwd=tmp_path)
     assert "0 lines written, 3 there already, 2 left out" in again.stdout
     lines.write_text("\u4e2d\n\n")
-    assert "has no line to write: none can be written" in told(graves(*words, cwd=tmp_path))
+    assert "has no line to write: none can be written" in graves(*words, cwd=tmp_path).stderr
     assert "--skip leaves lines of --from out" in told(graves("write", "hi", "-o", "x.svg", "--skip", cwd=tmp_path))
 
 
