@@ -24,7 +24,7 @@ def softmax_loss(
     outputs: Tensor,  # of a network, (..., K)
     target: Tensor,  # index of the symbol that came, (...)
 ) -> Tensor:  # nats, (...)
-    "Minus the log-probability of each symbol."
+    "Minus the log-probability of each symbol: the terms of (13)."
     return F.cross_entropy(outputs.flatten(0, -2), target.flatten(), reduction="none", ignore_index=NONE).view_as(target)
 
 # %% ../nbs/22_softmax.ipynb #11-011
