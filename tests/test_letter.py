@@ -24,6 +24,27 @@ def test_rows_hold_all_that_is_not_blank_and_are_no_wider_than_the_paper(text, p
         assert len(row.text) == 1 or weigh(row.text, width_of) * sheet.letter * pace <= sheet.room
 
 
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.text("abm", min_size=1, max_size=30)), min_size=1, max_size=6),
+    st.integers(0, 9),
+    st.floats(0, 1),
+)
+def test_blanks_before_a_line_set_it_in_and_a_common_margin_does_not(lines, margin, jitter):
+    sheet = Sheet((90, 300), (10, 10, 10, 10), height=6, jitter=jitter, indent=9)
+    rows = letter_rows("\n" + "\n".join(" " * (margin + n) + text for n, text in lines) + "\n ", sheet)
+    assert "".join(row.text for row in rows) == "".join(text for _, text in lines)
+    least = min(n for n, _ in lines)
+    firsts = [row.inset for row in rows if row.first]
+    assert np.allclose(firsts, [width_of(" ") * (n - least) for n, _ in lines])
+    (page,) = lay_out(rows, [word(row.text) for row in rows], sheet, seed=0)
+    assert page.points[:, 0].min() >= 10 - 1e-3 and page.points[:, 0].max() <= 80 + 1
+    lefts = [s[:, 0].min() for s in page.strokes]
+    starts = np.cumsum([0, *(len(row.text) for row in rows)])[:-1]
+    for row, start in zip(rows, starts, strict=True):
+        assert lefts[start] >= 10 + min(row.inset * sheet.letter, 35) - 1e-3
+
+
 LINES = st.text("abm ", min_size=1, max_size=30).map(str.strip)
 
 
