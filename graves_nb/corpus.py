@@ -405,7 +405,7 @@ def _check_plain(
 class TextFile(Corpus):
     "A file as a corpus: the first 96 % to train on, the last 4 % to be judged by."
 
-    looked_for = "a text (any file)"
+    looked_for = "a text (any file, by its own name, not that of its folder)"
 
     def __init__(
         self,
