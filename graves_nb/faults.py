@@ -42,8 +42,8 @@ def letters_high(
     return float(np.ptp(xy[:, 1]) * weigh(ink.text, width_of) / max(np.ptp(xy[:, 0]), 1e-9))
 
 # %% ../nbs/58_faults.ipynb #763de0e3
-LONGEST_BLANK = 60  # points between two words at most; half of people's have fewer than 6, two of 732 lines more than 60
-LONGEST_WORD = 2.5  # times the usual points of a word, and `SPARE` more, that it has at most; one of 732 lines has more
+LONGEST_BLANK = 60  # points between two words at most; two of 732 lines of people's have more
+LONGEST_WORD = 2.5  # times the usual points of a word, and `SPARE` more, that it has at most
 
 
 def stood_still(
