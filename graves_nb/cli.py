@@ -86,8 +86,11 @@ def check_sheet(picture, lines: int) -> None:
         return
     free = picture.sheet[1] - 2 * picture.margin_width
     fit = int(free / picture.height + 0.24)
+    if fit < 1:
+        sides = " x ".join(f"{side:g}" for side in picture.sheet)
+        raise ValueError(f"no line of {picture.height:g} mm fits on a sheet of {sides} mm with margins of {picture.margin_width:g} mm: give a smaller --height or --margin, or larger --paper")
     if lines > fit:
-        raise ValueError(f"{lines} lines of {picture.height:g} {picture.unit} do not fit on the sheet, {max(fit, 0)} do: give a smaller --height, a larger --width or more than one page")
+        raise ValueError(f"{lines} lines of {picture.height:g} {picture.unit} do not fit on the sheet, {fit} do: give a smaller --height, a larger --width or more than one page")
 
 # %% ../nbs/71_cli.ipynb #0efaac29
 def format_of(
@@ -241,7 +244,7 @@ def write(
         write_lines(writer, lines, Plan(output, kind, count, seed, shard, table, picture, skip), how)
     elif sheet is not None:
         check_count(output, count)
-        text = "\n".join(text_of(writer, text, table, True, 10**9, count, seed))
+        text = "\n".join(text_of(writer, text, table, True, None, count, seed))
         write_letters(writer, text, sheet, how, picture, (output, kind, count, seed, sheets))
     else:
         check_count(output, count)
@@ -423,15 +426,18 @@ def read_hand(prime: Path | None, text: str | None = None):
     return ink
 
 # %% ../nbs/71_cli.ipynb #bf22f035
-def text_of(model, text: str, table, page: bool, width: int, count: int, seed: int) -> list[str]:
-    "The lines to write, empty ones of a page too."
+def text_of(model, text: str, table, page: bool, width: int | None, count: int, seed: int) -> list[str]:
+    "The lines to write, empty ones of a page too; without a width they stay as they are."
     from graves_nb.checks import as_seed
     from graves_nb.folders import check_length, symbols_of
     from graves_nb.page import break_lines
     from graves_nb.texts import single_line, writable
 
     folded = writable(text, table=table, **symbols_of(model))
-    rows = break_lines(folded.text, width) if page else [check_length(single_line(folded.text))]
+    if page:
+        rows = folded.text.splitlines() if width is None else break_lines(folded.text, width)
+    else:
+        rows = [check_length(single_line(folded.text))]
     as_seed(seed, count + len(rows) - 1)
     tell(folded.note("--exact refuses them instead"))
     return rows

@@ -169,6 +169,11 @@ REFUSED = [
     (["write", "hi", "-o", "x.inkml", "--pen", "2"], "--pen"),
     (["write", "hi", "-o", "x.svg", "--height", "nan"], "height"),
     (["write", "hi", "-o", "x.svg", "--paper", "B7"], "A4"),
+    (
+        ["write", "hi", "-o", "x.svg", "--paper", "30x20"],
+        "no line of 8 mm fits on a sheet of 30 x 20 mm with margins of 15 mm",
+    ),
+    (["write", "hi", "-o", "x.svg", "--paper", "A4", "--height", "400"], "a smaller --height or --margin"),
     (["write", "hi", "-o", "x.svg", "--paper", "A4", "--unit", "px"], "millimetres"),
     (["write", "a " * 4000, "-o", "x.svg", "--page", "--paper", "A6"], "do not fit"),
     (["write", "hi", "-o", "x.svg", "--page", "--paper", "A6", "--margin", "52"], "too narrow"),

@@ -2,8 +2,8 @@
 
     python tools/stood_still.py --data UNIPEN --json docs/legibility/still.json
 
-The sentences of `legibility.py`, printed, joined, and in each shipped hand; as they are drawn at first, and as `write` draws
-those that went wrong again. People's lines are read with their texts, and are counted in the same way.
+The sentences of `legibility.py`, printed, joined, and in each shipped hand; as they are drawn at first, and as `write`
+draws those that went wrong again. People's lines are read with their texts, and are counted in the same way.
 """
 
 import argparse
