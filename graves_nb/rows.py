@@ -79,7 +79,11 @@ def faster(
 ) -> Recipe:
     "The same row for a laptop."
     train = TrainConfig(points=33_000_000, decay_fraction=0.7, vary=0.1, noise=recipe.train.noise, noise_estimate="signed")
-    return replace(as_fast(recipe), train=train, data=replace(recipe.data, max_points=1100))
+    train, max_points = (replace(train, **_AT_ONCE), 2000) if recipe.name == "prediction-3x400" else (train, 1100)
+    return replace(as_fast(recipe), train=train, data=replace(recipe.data, max_points=max_points))
+
+
+_AT_ONCE = dict(points=55_000_000, decay_fraction=0.9, vary=0.2, weight_decay=0.1, average=0.998, validate_points=5_000_000)
 
 
 def as_fast(
@@ -100,7 +104,7 @@ def beyond(
 ) -> Recipe:
     "A row that is not in the paper: on from another one, with the mean of the weights in the place of weight noise."
     fast, label = faster(recipe), recipe.reported.row.removesuffix(", none")
-    train = replace(fast.train, points=points, average=0.998, validate_points=2_000_000, **settings)
+    train = replace(fast.train, **dict(points=points, average=0.998, validate_points=2_000_000) | settings)
     besides = " and dropout" * (train.dropout > 0) + " and weight decay" * (train.weight_decay > 0)
     about, after = f"{recipe.about}; on with the mean of the weights{besides}", f"{recipe.name}-{after}"
     data = replace(fast.data, max_points=max_points or fast.data.max_points)
@@ -303,9 +307,9 @@ _slowly = dict(learning_rate=0.01, adam_learning_rate=1e-3, decay_fraction=1.0)
 _hiding = dict(learning_rate=0.015, adam_learning_rate=1.5e-3, decay_fraction=0.9, vary=0.15, dropout=0.1)
 _anew = dict(learning_rate=0.02, adam_learning_rate=2e-3, decay_fraction=0.8)
 _again = dict(learning_rate=0.015, adam_learning_rate=1.5e-3, weight_decay=0.1)
+_gently = dict(learning_rate=0.014, adam_learning_rate=1.4e-3, decay_fraction=0.95, vary=0.2, weight_decay=0.1)
 BEYOND_INK = [
-    beyond(PAPER_ROWS[1], "longer", 36_000_000, **_anew),
-    beyond(PAPER_ROWS[1], "decay", 20_000_000, "longer", 2000, **_again, decay_fraction=0.95, vary=0.15),
+    beyond(PAPER_ROWS[1], "longer", 27_000_000, **_gently, validate_points=6_000_000),
     beyond(PAPER_ROWS[3], "longer", 20_000_000, **_slowly),
     beyond(PAPER_ROWS[3], "dropout", 50_000_000, **_hiding),
     beyond(PAPER_ROWS[3], "decay", 44_000_000, "longer", **_anew, vary=0.15, weight_decay=0.1),
