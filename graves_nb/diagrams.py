@@ -16,14 +16,14 @@ from torch import nn
 from .colours import BLUE, GREEN, NEUTRAL, ORANGE
 from .plots import laid_out
 
-# %% ../nbs/68_diagrams.ipynb #6f4043dd
+# %% ../nbs/68_diagrams.ipynb #91e3125a
 class Unit(NamedTuple):
     "A layer at one step of time, or a part of a cell."
 
     label: str  # what stands in its circle, with <sub> and <sup>
     says: str  # what it is, for who points at it
     at: tuple[float, float]  # where it is drawn, x to the right and y up
-    colour: str = BLUE
+    colour: str = BLUE  # of its circle
 
 
 class Wire(NamedTuple):
@@ -32,14 +32,14 @@ class Wire(NamedTuple):
     start: str  # the name of a unit
     end: str  # of another one
     bend: float = 0.0  # how far its middle is off the straight line, to the left of its way; a circle has a radius of 0.42
-    dashed: bool = False
+    dashed: bool = False  # as predictions and peepholes are
 
 
 class Wiring(NamedTuple):
     "Units by name, and what connects them."
 
-    units: dict[str, Unit]
-    wires: list[Wire]
+    units: dict[str, Unit]  # in the order in which they are drawn
+    wires: list[Wire]  # between them
 
 # %% ../nbs/68_diagrams.ipynb #6617d53a
 TIMES = ("t-1", "t", "t+1")
@@ -109,14 +109,14 @@ def cell_wiring() -> Wiring:
     wires += [Wire("cell", "keep", 0.35), Wire("keep", "cell", 0.35)]  # one step later
     return Wiring(units, wires + [Wire("cell", gate, dashed=True) for gate in "ifo"])
 
-# %% ../nbs/68_diagrams.ipynb #00d0d245
+# %% ../nbs/68_diagrams.ipynb #8fde16f7
 RADIUS = 0.42  # of a circle
 
 
 def wiring_figure(
     wiring: Wiring,  # of a network, or of a cell
     width: float = 640,  # pixels
-    title: str = "",
+    title: str = "",  # above it
 ) -> go.Figure:
     "Circles and arrows; who points at a circle is told what it is."
     places = np.array([unit.at for unit in wiring.units.values()], float)

@@ -8,6 +8,7 @@ import json
 import os
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from multiprocessing import get_context
 from pathlib import Path
@@ -151,6 +152,7 @@ def child(arguments: list[str]) -> None:
     from graves_nb.cli import app
 
     torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", "prediction-3x400-adaptive is to go on from a run of")  # here it begins by itself
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
