@@ -308,15 +308,15 @@ def test_a_file_of_lines_may_have_some_that_nobody_sees(tmp_path):
 
 
 def test_a_letter_of_the_command_is_that_of_the_library(tmp_path):
-    text, file = "one\n\ntwo words and more of them\n   three", tmp_path / "letter.svg"
+    text, file = "\n  one\n\n  two words and more of them\n\tthree", tmp_path / "letter.svg"
     words = ("write", text, "--page", "--paper", "120x90-landscape", "--margin", 10, "--hand", "plain", "--seed", 7)
     done = graves(*words, "-o", file)
     assert done.returncode == 0, done.stderr
     sheet = Sheet((90, 120), (10,) * 4)
     (page,) = write_letter(load_model(), text, sheet, seed=7, hand="plain")
-    (flush,) = write_letter(load_model(), text.replace("   three", "three"), sheet, seed=7, hand="plain")
+    (flush,) = write_letter(load_model(), text.replace("\tthree", "  three"), sheet, seed=7, hand="plain")
     moved = page.strokes[-1][0] - flush.strokes[-1][0]
-    np.testing.assert_allclose(moved, (3 * width_of(" ") * sheet.letter, 0), atol=0.05)
+    np.testing.assert_allclose(moved, (2 * width_of(" ") * sheet.letter, 0), atol=0.05)
     assert file.read_text() == page.to_svg(sheet.picture()) and 'width="90mm" height="120mm"' in file.read_text()
     assert graves(*words, "--bias", 0.5, "-o", tmp_path / "other.svg").returncode == 0
     assert file.read_text() != (tmp_path / "other.svg").read_text()
