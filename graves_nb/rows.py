@@ -309,7 +309,7 @@ _anew = dict(learning_rate=0.02, adam_learning_rate=2e-3, decay_fraction=0.8)
 _again = dict(learning_rate=0.015, adam_learning_rate=1.5e-3, weight_decay=0.1)
 _gently = dict(learning_rate=0.014, adam_learning_rate=1.4e-3, decay_fraction=0.95, vary=0.2, weight_decay=0.1)
 BEYOND_INK = [
-    beyond(PAPER_ROWS[1], "longer", 27_000_000, **_gently, validate_points=6_000_000),
+    beyond(PAPER_ROWS[1], "longer", 20_000_000, max_points=2000, **_gently, validate_points=6_000_000),
     beyond(PAPER_ROWS[3], "longer", 20_000_000, **_slowly),
     beyond(PAPER_ROWS[3], "dropout", 50_000_000, **_hiding),
     beyond(PAPER_ROWS[3], "decay", 44_000_000, "longer", **_anew, vary=0.15, weight_decay=0.1),
