@@ -430,15 +430,14 @@ def text_of(model, text: str, table, page: bool, width: int | None, count: int, 
     "The lines to write, empty ones of a page too; without a width they stay as they are."
     from graves_nb.checks import as_seed
     from graves_nb.folders import check_length, symbols_of
-    from graves_nb.letter import without_margin
+    from graves_nb.letter import blanks_before, without_margin
     from graves_nb.page import break_lines
     from graves_nb.texts import single_line, writable
 
     text = without_margin(text) if width is None else text
     folded = writable(text, table=table, **symbols_of(model))
     if page:
-        before = text[: len(text) - len(text.lstrip())]  # the blanks of its first line
-        rows = (before + folded.text).splitlines() if width is None else break_lines(folded.text, width)
+        rows = (blanks_before(text) + folded.text).splitlines() if width is None else break_lines(folded.text, width)
     else:
         rows = [check_length(single_line(folded.text))]
     as_seed(seed, count + len(rows) - 1)

@@ -9,15 +9,13 @@ recogniser knows no accents: those sheets are for eyes.
 
 import argparse
 import json
-import shlex
 import string
-import sys
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from legibility import POINTS_PER_CHAR, digest_of, read_all, recogniser, versions
+from legibility import POINTS_PER_CHAR, made_by, read_all, recogniser
 from PIL import Image, ImageDraw, ImageFont
 
 from graves_nb.ink import Ink
@@ -149,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     options.sheets / f"characters-{group}.png", optimize=True
                 )
     if options.json:
-        about = dict(command=shlex.join(sys.argv), versions=versions(), sha256=digest_of(options.model))
+        about = made_by(options.model)
         about |= dict(
             bias=options.bias, lines=len(SEEDS) * 3, groups=means, read={c: round(s, 4) for c, s in shares.items()}
         )

@@ -10,8 +10,6 @@ wrong least often, and are read with the fewest errors. With --kinds the other h
 
 import argparse
 import json
-import shlex
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from characters import COLOURS
-from legibility import SENTENCES, digest_of, error_rate, read_all, recogniser, versions
+from legibility import SENTENCES, error_rate, made_by, read_all, recogniser
 from PIL import Image
 
 from graves_nb.hands import POINTS_PER_CHARACTER, Hand, fault_of_ink, is_joined
@@ -237,7 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(f"no line is fit for {', '.join(missing)} among {options.candidates}: try more --candidates")
     hands = {kind: found[kind][0] if kind in found else load_hand(kind) for kind in KINDS}
     paths = dict(zip(KINDS, save(hands, options.out), strict=True))
-    about = dict(command=shlex.join(sys.argv), versions=versions(), sha256=digest_of(options.model))
+    about = made_by(options.model)
     measured = json.loads(options.json.read_text())["hands"] if options.json and options.json.exists() else {}
     for kind, (ink, tried) in found.items():
         features = {name: round(float(v), 3) for name, v in zip(HAND_FEATURES, hand_features(ink), strict=True)}

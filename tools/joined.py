@@ -8,8 +8,6 @@ A line is joined if it has fewer than 0.45 pen lifts for each character that is 
 
 import argparse
 import json
-import shlex
-import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from characters import COLOURS
-from legibility import SENTENCES, contact_sheet, digest_of, error_rate, read_all, recogniser, versions
+from legibility import SENTENCES, contact_sheet, error_rate, made_by, read_all, recogniser
 
 from graves_nb.hands import is_joined
 from graves_nb.ink import Ink
@@ -62,8 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         }
         print(found["people"])
     if options.json:
-        about = dict(command=shlex.join(sys.argv), versions=versions(), sha256=digest_of(options.model))
-        options.json.write_text(json.dumps(about | found, indent=1) + "\n")
+        options.json.write_text(json.dumps(made_by(options.model) | found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

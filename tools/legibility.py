@@ -248,6 +248,13 @@ def versions() -> dict[str, str]:
     return found
 
 
+def made_by(
+    model: str,  # as for `load_model`
+) -> dict:
+    "By which command, of which versions and of which weights a figure is."
+    return dict(command=shlex.join(sys.argv), versions=versions(), sha256=digest_of(model))
+
+
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     "The command line."
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

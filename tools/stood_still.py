@@ -8,22 +8,19 @@ draws those that went wrong again. People's lines are read with their texts, and
 
 import argparse
 import json
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from legibility import SENTENCES, digest_of, versions
+from legibility import SENTENCES, made_by
 
 from graves_nb.endings import Line
 from graves_nb.faults import LONGEST_BLANK, stood_still
-from graves_nb.hands import POINTS_PER_CHARACTER, ink_of, weigh
 from graves_nb.ink import Ink
 from graves_nb.model import InkModel
 from graves_nb.pretrained import list_hands, load_hand, load_model
-from graves_nb.sampling import Job, stream, trace_ink
+from graves_nb.sampling import Job, Settings, prepare_line, stream, trace_ink
 from graves_nb.unipen import Unipen
 from graves_nb.window import looked_at
 
@@ -36,10 +33,9 @@ def line_of(
     ink: Ink,  # of the model's size and pace, with its text
 ) -> Line:
     "A line of people's as if it had been written."
-    line = Line(torch.zeros(len(ink.text)), len(ink), job=Job(ink.text))
+    line = prepare_line(model, Job(ink.text), Settings(fold=False))
     places = looked_at(trace_ink(model, ink).phi)
     line.looks = torch.bincount(torch.where(places < 0, len(ink.text), places), minlength=len(line.looks)).tolist()
-    line.usual = model.info["points_per_char"] * weigh(ink.text, ink_of) / POINTS_PER_CHARACTER
     return line
 
 
@@ -92,8 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found["people"] = of_people(model, Unipen(options.data).split("valid"))
         print(found["people"])
     if options.json:
-        about = dict(command=shlex.join(sys.argv), versions=versions(), sha256=digest_of(options.model))
-        options.json.write_text(json.dumps(about | found, indent=1) + "\n")
+        options.json.write_text(json.dumps(made_by(options.model) | found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
